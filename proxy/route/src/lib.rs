@@ -1,0 +1,27 @@
+//! The route vocabulary: what a source of routes (the file, and later Kubernetes) says, and the
+//! table that answers a request from it.
+//!
+//! Plain data and pure functions: no sockets, no clock, no runtime, no parsing of YAML. A source
+//! fills a [`RouteSet`]; the data plane compiles it into a [`table::RouteTable`] that carries its
+//! own payloads. The one host function ([`host`]) and the one path function ([`path`]) live here so
+//! that routes, policy, SNI, `Host` and certificates can never disagree about a name.
+
+pub mod cidr;
+pub mod exposure;
+pub mod host;
+pub mod path;
+pub mod rule;
+pub mod table;
+pub mod upstream;
+
+pub use cidr::CidrSet;
+pub use exposure::{Class, ExposureRule, ExposureRules, Role, Verdict};
+pub use host::{CanonicalHost, HostError, HostPattern};
+pub use rule::{
+    Action, ClientAuth, Conditions, FieldMatch, FixedResponse, HostRoutes, HostTls, PathMatch, Place, Profile, RouteSet, Rule, RuleTimeouts,
+    TlsVersion, ValueMatch, Weighted,
+};
+pub use upstream::{
+    Address, BackendTls, Balance, BindProxyProtocol, DnsTarget, Family, HashKey, HealthCheck, Outlier, Protocol, Retry, RetryOn, Target,
+    UpstreamSpec, UpstreamTimeouts,
+};

@@ -1,0 +1,146 @@
+//! Every limit, with its shipped default.
+//!
+//! The names are the keys of `limits` in the file; the ids are those of the security reference in
+//! `docs/reference/limits.md`. A limit exists here only if something enforces it.
+
+use std::time::Duration;
+
+/// The limits of one generation. Sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// L-01 `requestLine`: length of a request line or `:path`.
+    pub request_line: usize,
+    /// L-03 `headerBytes`: names, values and 32 per field, of one head.
+    pub header_bytes: usize,
+    /// L-04 `fieldLine`: one field line.
+    pub field_line: usize,
+    /// L-05 `headerFields`: fields of one head, cookies excluded.
+    pub header_fields: usize,
+    /// L-06 `cookieFields`: cookie fields of one head.
+    pub cookie_fields: usize,
+    /// L-07 `trailerFields`: fields of one trailer section.
+    pub trailer_fields: usize,
+    /// L-07 `trailerBytes`: size of one trailer section.
+    pub trailer_bytes: usize,
+    /// L-09 `chunkExtension`: extension of one chunk.
+    pub chunk_extension: usize,
+    /// L-12 `interimResponses`: interim responses of one request that are forwarded.
+    pub interim_responses: usize,
+    /// L-14 `requestsPerConnection`: HTTP/1 requests before `Connection: close`.
+    pub requests_per_connection: u32,
+    /// L-15 `streamsPerConnection`: HTTP/2 streams before a graceful GOAWAY.
+    pub streams_per_connection: u32,
+    /// L-16 `loopDepth`: passes of one request through ourselves.
+    pub loop_depth: usize,
+    /// L-20 `concurrentStreams`: HTTP/2 streams open at once on a connection.
+    pub concurrent_streams: u32,
+    /// L-21 `streamWindow`: HTTP/2 receive window of a stream.
+    pub stream_window: u32,
+    /// L-22 `connectionWindow`: HTTP/2 receive window of a connection.
+    pub connection_window: u32,
+    /// L-26 `streamSendBuffer`: HTTP/2 bytes buffered for sending on a stream.
+    pub stream_send_buffer: usize,
+    /// L-28 `localResets`: HTTP/2 streams that a client may make us reset.
+    pub local_resets: usize,
+    /// L-29 `pendingResets`: HTTP/2 streams reset by the client before they were accepted.
+    pub pending_resets: usize,
+    /// L-60 `proxyHeaderTimeout`: accept to complete PROXY header.
+    pub proxy_header_timeout: Duration,
+    /// L-61 `firstByteTimeout`: accept to first byte.
+    pub first_byte_timeout: Duration,
+    /// L-62 `handshakeTimeout`: accept to finished TLS handshake.
+    pub handshake_timeout: Duration,
+    /// L-63 `headTimeout`: first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// L-64 `keepAliveTimeout`: idle HTTP/1 connection.
+    pub keep_alive_timeout: Duration,
+    /// L-65 `idleStreamsTimeout`: HTTP/2 connection without streams.
+    pub idle_streams_timeout: Duration,
+    /// L-66 `pingInterval`: HTTP/2 keep-alive ping while streams exist.
+    pub ping_interval: Duration,
+    /// L-66 `pingTimeout`: time to answer it.
+    pub ping_timeout: Duration,
+    /// L-67 `bodyIdleTimeout`: no progress of a request body.
+    pub body_idle_timeout: Duration,
+    /// L-68 `connectTimeout`: connecting to a backend.
+    pub connect_timeout: Duration,
+    /// L-69 `backendHandshakeTimeout`: TLS handshake with a backend.
+    pub backend_handshake_timeout: Duration,
+    /// L-70 `responseTimeout`: request sent to response head.
+    pub response_timeout: Duration,
+    /// L-71 `idleTimeout`: a response or stream without progress.
+    pub idle_timeout: Duration,
+    /// L-72 `tunnelIdleTimeout`: an upgraded, raw or passed-through connection without traffic.
+    pub tunnel_idle_timeout: Duration,
+    /// L-73 `halfCloseTimeout`: a relayed connection with one side closed.
+    pub half_close_timeout: Duration,
+    /// L-74 `writeTimeout`: a client that does not read.
+    pub write_timeout: Duration,
+    /// L-75 `lingerTime`: reading on after an error answer.
+    pub linger_time: Duration,
+    /// L-76 `continueTimeout`: waiting for a backend's 100 before we send our own.
+    pub continue_timeout: Duration,
+    /// L-78 `tcpKeepAlive`: idle time before TCP probes.
+    pub tcp_keep_alive: Duration,
+    /// L-80 `connections`: client connections at once; 0 derives it from the descriptor limit.
+    pub connections: usize,
+    /// L-86 `requestsPerEndpoint`: requests in flight at one endpoint.
+    pub requests_per_endpoint: usize,
+    /// L-87 `idleUpstreams`: idle connections kept per endpoint.
+    pub idle_upstreams: usize,
+    /// L-87 `idleUpstreamTimeout`: how long they are kept.
+    pub idle_upstream_timeout: Duration,
+    /// L-89 `relayBuffer`: copy buffer per direction of a relayed connection.
+    pub relay_buffer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        let seconds = Duration::from_secs;
+        Self {
+            request_line: 8 * KIB,
+            header_bytes: 32 * KIB,
+            field_line: 16 * KIB,
+            header_fields: 128,
+            cookie_fields: 256,
+            trailer_fields: 32,
+            trailer_bytes: 8 * KIB,
+            chunk_extension: 256,
+            interim_responses: 8,
+            requests_per_connection: 10_000,
+            streams_per_connection: 10_000,
+            loop_depth: 5,
+            concurrent_streams: 100,
+            stream_window: 64 * KIB as u32,
+            connection_window: 1024 * KIB as u32,
+            stream_send_buffer: 64 * KIB,
+            local_resets: 100,
+            pending_resets: 20,
+            proxy_header_timeout: seconds(5),
+            first_byte_timeout: seconds(5),
+            handshake_timeout: seconds(10),
+            head_timeout: seconds(10),
+            keep_alive_timeout: seconds(60),
+            idle_streams_timeout: seconds(300),
+            ping_interval: seconds(30),
+            ping_timeout: seconds(10),
+            body_idle_timeout: seconds(30),
+            connect_timeout: seconds(5),
+            backend_handshake_timeout: seconds(5),
+            response_timeout: seconds(60),
+            idle_timeout: seconds(300),
+            tunnel_idle_timeout: seconds(3600),
+            half_close_timeout: seconds(30),
+            write_timeout: seconds(30),
+            linger_time: seconds(2),
+            continue_timeout: seconds(1),
+            tcp_keep_alive: seconds(30),
+            connections: 0,
+            requests_per_endpoint: 1024,
+            idle_upstreams: 32,
+            idle_upstream_timeout: seconds(60),
+            relay_buffer: 32 * KIB,
+        }
+    }
+}
