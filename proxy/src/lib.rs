@@ -1,9 +1,30 @@
-//! The data plane of adit.
+#![doc = include_str!("../README.md")]
 
 pub mod access_log;
 pub mod blueprint;
+mod conn;
+mod deadline;
+pub mod error;
+mod h1;
+mod h2;
+pub mod http;
+mod info;
+mod io;
 pub mod limits;
+pub mod listen;
 pub mod metrics;
+mod proxy;
 pub mod proxy_protocol;
+pub mod relay;
+mod shared;
+pub mod snapshot;
+mod thread;
 pub mod tls;
+mod trail;
 pub mod upstream;
+mod view;
+mod worker;
+
+pub use proxy::{Options, Proxy};
+pub use shared::AdminSurface;
+pub use view::ConnectionView;

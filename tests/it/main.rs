@@ -1,1 +1,32 @@
+//! End-to-end tests: the real executable between real clients and real servers.
+//!
+//! | module | what belongs there |
+//! |---|---|
+//! | `http1`, `http2` | requests, bodies, trailers and ends of connections, by version |
+//! | `headers` | what a backend is told about the client, and what never reaches it |
+//! | `tls` | certificates, names, versions, client certificates, backends over TLS |
+//! | `passthrough` | TLS and raw TCP that is relayed and not read |
+//! | `proxy_protocol` | both versions, in both directions, with nginx and HAProxy |
+//! | `websocket`, `grpc` | upgrades and streams, through termination and passthrough |
+//! | `routes` | which route answers; fixed answers; balancing; failing backends |
+//! | `exposure` | who may see what, asked for in every way a client can ask |
+//! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
+//! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
+//! | `hostile` | framing attacks on either side, named by the attack |
+//! | `house` | rules of this repository that nobody should have to remember |
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says where by panicking"
+)]
+
+mod grpc;
+mod headers;
+mod http1;
+mod http2;
+mod passthrough;
+mod proxy_protocol;
+mod support;
+mod tls;
+mod websocket;

@@ -16,7 +16,12 @@ pub struct CidrSet {
 impl CidrSet {
     /// A set of these blocks; IPv4-mapped blocks of at least /96 count as IPv4.
     pub fn new(blocks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self { blocks: blocks.into_iter().map(|block| fold_net(block).trunc()).collect() }
+        Self {
+            blocks: blocks
+                .into_iter()
+                .map(|block| fold_net(block).trunc())
+                .collect(),
+        }
     }
 
     /// Whether the (folded) address lies in one of the blocks.
@@ -53,7 +58,10 @@ fn fold_net(block: IpNet) -> IpNet {
     const MAPPED_PREFIX: u8 = 96;
     let IpNet::V6(v6) = block else { return block };
     let address: Ipv6Addr = v6.addr();
-    match (address.to_ipv4_mapped(), v6.prefix_len().checked_sub(MAPPED_PREFIX)) {
+    match (
+        address.to_ipv4_mapped(),
+        v6.prefix_len().checked_sub(MAPPED_PREFIX),
+    ) {
         (Some(v4), Some(length)) => ipnet::Ipv4Net::new(v4, length).map_or(block, IpNet::V4),
         _ => block,
     }
@@ -65,10 +73,17 @@ mod tests {
 
     #[test]
     fn mapped_addresses_and_blocks_count_as_ipv4() {
-        let set = CidrSet::new(["::ffff:10.0.0.0/104".parse().unwrap(), "192.168.1.0/24".parse().unwrap()]);
-        for (address, inside) in
-            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("::ffff:192.168.1.9", true), ("192.168.2.1", false), ("::1", false)]
-        {
+        let set = CidrSet::new([
+            "::ffff:10.0.0.0/104".parse().unwrap(),
+            "192.168.1.0/24".parse().unwrap(),
+        ]);
+        for (address, inside) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("::ffff:192.168.1.9", true),
+            ("192.168.2.1", false),
+            ("::1", false),
+        ] {
             assert_eq!(set.contains(address.parse().unwrap()), inside, "{address}");
         }
     }

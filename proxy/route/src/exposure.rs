@@ -124,41 +124,60 @@ pub struct ExposureRules {
 
 impl Default for ExposureRules {
     fn default() -> Self {
-        let default = Verdict { rule: "default".into(), line: 0, class: Class::Lan, from: None };
-        Self { rules: Vec::new(), default: Arc::new(default) }
+        let default = Verdict {
+            rule: "default".into(),
+            line: 0,
+            class: Class::Lan,
+            from: None,
+        };
+        Self {
+            rules: Vec::new(),
+            default: Arc::new(default),
+        }
     }
 }
 
 impl ExposureRules {
     /// What the rules say of a concrete host and path.
     pub fn decide(&self, host: &str, path: &str) -> &Arc<Verdict> {
-        let matching = self.rules.iter().find(|rule| rule.covers_host(host) && rule.covers_path(path));
+        let matching = self
+            .rules
+            .iter()
+            .find(|rule| rule.covers_host(host) && rule.covers_path(path));
         matching.map_or(&self.default, |rule| &rule.verdict)
     }
 
     /// Only the rules that can concern hosts under this pattern, up to the first that settles them all.
+    #[must_use]
     pub fn narrowed(&self, pattern: &HostPattern) -> Self {
         let mut rules = Vec::new();
         for rule in &self.rules {
             if !rule.hosts.is_empty() && !rule.hosts.iter().any(|host| host.overlaps(pattern)) {
                 continue;
             }
-            let settles = rule.paths.is_empty() && (rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern)));
+            let settles = rule.paths.is_empty()
+                && (rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern)));
             rules.push(rule.clone());
             if settles {
                 break;
             }
         }
-        Self { rules, default: Arc::clone(&self.default) }
+        Self {
+            rules,
+            default: Arc::clone(&self.default),
+        }
     }
 
     /// The single verdict for every host and path under the pattern, if there is only one.
     pub fn settled(&self, pattern: &HostPattern) -> Option<&Arc<Verdict>> {
-        let narrowed = self.rules.iter().find(|rule| rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.overlaps(pattern)));
+        let narrowed = self.rules.iter().find(|rule| {
+            rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.overlaps(pattern))
+        });
         match narrowed {
             None => Some(&self.default),
             Some(rule) => {
-                let covers = rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern));
+                let covers =
+                    rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern));
                 (covers && rule.paths.is_empty()).then_some(&rule.verdict)
             }
         }
@@ -168,9 +187,14 @@ impl ExposureRules {
     pub fn may_reach(&self, pattern: &HostPattern, role: Role) -> bool {
         let narrowed = self.narrowed(pattern);
         let settled = narrowed.rules.last().is_some_and(|rule| {
-            rule.paths.is_empty() && (rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern)))
+            rule.paths.is_empty()
+                && (rule.hosts.is_empty() || rule.hosts.iter().any(|host| host.contains(pattern)))
         });
-        narrowed.rules.iter().any(|rule| rule.verdict.class.reaches(role)) || (!settled && self.default.class.reaches(role))
+        narrowed
+            .rules
+            .iter()
+            .any(|rule| rule.verdict.class.reaches(role))
+            || (!settled && self.default.class.reaches(role))
     }
 }
 
@@ -180,7 +204,11 @@ impl ExposureRule {
     }
 
     fn covers_path(&self, path: &str) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|prefix| crate::path::has_prefix(path, prefix))
+        self.paths.is_empty()
+            || self
+                .paths
+                .iter()
+                .any(|prefix| crate::path::has_prefix(path, prefix))
     }
 }
 
@@ -190,10 +218,18 @@ mod tests {
 
     fn rule(name: &str, hosts: &[&str], paths: &[&str], class: Class) -> ExposureRule {
         ExposureRule {
-            hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
+            hosts: hosts
+                .iter()
+                .map(|host| HostPattern::parse(host).unwrap())
+                .collect(),
             paths: paths.iter().map(ToString::to_string).collect(),
             requires_passthrough: false,
-            verdict: Arc::new(Verdict { rule: name.into(), line: 1, class, from: None }),
+            verdict: Arc::new(Verdict {
+                rule: name.into(),
+                line: 1,
+                class,
+                from: None,
+            }),
         }
     }
 

@@ -89,7 +89,10 @@ impl CanonicalHost {
     /// Reads a `Host` field or an authority: a name, then optionally `:` and a port.
     pub fn parse_authority(text: &[u8]) -> Result<(Self, Option<u16>), HostError> {
         let split = if text.first() == Some(&b'[') {
-            text.iter().position(|&byte| byte == b']').map(|end| end + 1).ok_or(HostError::Literal)?
+            text.iter()
+                .position(|&byte| byte == b']')
+                .map(|end| end + 1)
+                .ok_or(HostError::Literal)?
         } else {
             memchr::memchr(b':', text).unwrap_or(text.len())
         };
@@ -114,15 +117,28 @@ impl CanonicalHost {
 }
 
 fn port(digits: &[u8]) -> Result<u16, HostError> {
-    let valid = (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && digits.first() != Some(&b'0');
-    let value = std::str::from_utf8(digits).ok().filter(|_| valid).and_then(|text| text.parse().ok());
+    let valid = (1..=5).contains(&digits.len())
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits.first() != Some(&b'0');
+    let value = std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| valid)
+        .and_then(|text| text.parse().ok());
     value.ok_or(HostError::Port)
 }
 
 fn ipv6_literal(name: &[u8]) -> Result<CanonicalHost, HostError> {
-    let inner = name.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).ok_or(HostError::Literal)?;
-    let address: std::net::Ipv6Addr = std::str::from_utf8(inner).ok().and_then(|text| text.parse().ok()).ok_or(HostError::Literal)?;
-    Ok(CanonicalHost(SmallVec::from_slice(format!("[{address}]").as_bytes())))
+    let inner = name
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .ok_or(HostError::Literal)?;
+    let address: std::net::Ipv6Addr = std::str::from_utf8(inner)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(HostError::Literal)?;
+    Ok(CanonicalHost(SmallVec::from_slice(
+        format!("[{address}]").as_bytes(),
+    )))
 }
 
 impl fmt::Debug for CanonicalHost {
@@ -156,7 +172,11 @@ impl HostPattern {
     /// Reads a pattern.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         let name = |text: &str| {
-            if text.contains('*') { Err(HostError::Wildcard) } else { CanonicalHost::parse(text.as_bytes()) }
+            if text.contains('*') {
+                Err(HostError::Wildcard)
+            } else {
+                CanonicalHost::parse(text.as_bytes())
+            }
         };
         if text == "*" {
             Ok(Self::Any)
@@ -186,15 +206,19 @@ impl HostPattern {
             (_, Self::Any) => false,
             (_, Self::Exact(name)) => self.matches(name.as_str()),
             (Self::OneLabel(mine), Self::OneLabel(theirs)) => mine == theirs,
-            (Self::Subtree(mine), Self::OneLabel(theirs) | Self::Subtree(theirs)) => mine == theirs || self.matches(theirs.as_str()),
-            (Self::Exact(_), Self::OneLabel(_) | Self::Subtree(_)) | (Self::OneLabel(_), Self::Subtree(_)) => false,
+            (Self::Subtree(mine), Self::OneLabel(theirs) | Self::Subtree(theirs)) => {
+                mine == theirs || self.matches(theirs.as_str())
+            }
+            (Self::Exact(_), Self::OneLabel(_) | Self::Subtree(_))
+            | (Self::OneLabel(_), Self::Subtree(_)) => false,
         }
     }
 
     /// Whether some host is covered by both patterns.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::OneLabel(label), Self::Subtree(tree)) | (Self::Subtree(tree), Self::OneLabel(label)) => {
+            (Self::OneLabel(label), Self::Subtree(tree))
+            | (Self::Subtree(tree), Self::OneLabel(label)) => {
                 label == tree || Self::Subtree(tree.clone()).matches(label.as_str())
             }
             _ => self.contains(other) || other.contains(self),
@@ -209,7 +233,9 @@ impl HostPattern {
 
 /// What stands before `.suffix` in the host, if it ends so.
 fn head_of<'a>(host: &'a str, suffix: &CanonicalHost) -> Option<&'a str> {
-    host.strip_suffix(suffix.as_str())?.strip_suffix('.').filter(|head| !head.is_empty())
+    host.strip_suffix(suffix.as_str())?
+        .strip_suffix('.')
+        .filter(|head| !head.is_empty())
 }
 
 impl fmt::Display for HostPattern {
@@ -261,7 +287,10 @@ mod tests {
             ("[::1]x", Err(HostError::Character)),
         ] {
             let found = CanonicalHost::parse_authority(text.as_bytes());
-            let found = found.as_ref().map(|(host, port)| (host.as_str(), *port)).map_err(|error| *error);
+            let found = found
+                .as_ref()
+                .map(|(host, port)| (host.as_str(), *port))
+                .map_err(|error| *error);
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -278,7 +307,11 @@ mod tests {
             ("**.test", "atest", false),
             ("*", "anything", true),
         ] {
-            assert_eq!(HostPattern::parse(pattern).unwrap().matches(host), covered, "{pattern} {host}");
+            assert_eq!(
+                HostPattern::parse(pattern).unwrap().matches(host),
+                covered,
+                "{pattern} {host}"
+            );
         }
         for wrong in ["foo*.test", "*foo.test", "a.*.test", "***.test", "*."] {
             assert!(HostPattern::parse(wrong).is_err(), "{wrong}");
@@ -297,7 +330,11 @@ mod tests {
             ("*", "**.test", true),
             ("**.test", "*", false),
         ] {
-            assert_eq!(pattern(outer).contains(&pattern(inner)), contains, "{outer} {inner}");
+            assert_eq!(
+                pattern(outer).contains(&pattern(inner)),
+                contains,
+                "{outer} {inner}"
+            );
         }
         assert!(pattern("*.a.test").overlaps(&pattern("**.test")));
         assert!(!pattern("*.a.test").overlaps(&pattern("**.b.test")));

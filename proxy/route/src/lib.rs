@@ -11,6 +11,7 @@ pub mod exposure;
 pub mod host;
 pub mod path;
 pub mod rule;
+pub mod spelling;
 pub mod table;
 pub mod upstream;
 
@@ -18,10 +19,10 @@ pub use cidr::CidrSet;
 pub use exposure::{Class, ExposureRule, ExposureRules, Role, Verdict};
 pub use host::{CanonicalHost, HostError, HostPattern};
 pub use rule::{
-    Action, ClientAuth, Conditions, FieldMatch, FixedResponse, HostRoutes, HostTls, PathMatch, Place, Profile, RouteSet, Rule, RuleTimeouts,
-    TlsVersion, ValueMatch, Weighted,
+    Action, ClientAuth, Conditions, FieldMatch, FixedResponse, HostRoutes, HostTls, PathMatch,
+    Place, Profile, RouteSet, Rule, RuleTimeouts, TlsVersion, ValueMatch, Weighted,
 };
 pub use upstream::{
-    Address, BackendTls, Balance, BindProxyProtocol, DnsTarget, Family, HashKey, HealthCheck, Outlier, Protocol, Retry, RetryOn, Target,
-    UpstreamSpec, UpstreamTimeouts,
+    Address, BackendTls, Balance, BindProxyProtocol, DnsTarget, Family, HashKey, HealthCheck,
+    Outlier, Protocol, Retry, RetryOn, Target, UpstreamSpec, UpstreamTimeouts,
 };

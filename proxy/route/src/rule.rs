@@ -73,7 +73,10 @@ pub enum HostTls {
 
 impl Default for HostTls {
     fn default() -> Self {
-        Self::Terminate { min_version: None, client_auth: None }
+        Self::Terminate {
+            min_version: None,
+            client_auth: None,
+        }
     }
 }
 
@@ -137,7 +140,8 @@ impl PathMatch {
 
 impl PartialEq for PathMatch {
     fn eq(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other) && self.as_str() == other.as_str()
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && self.as_str() == other.as_str()
     }
 }
 

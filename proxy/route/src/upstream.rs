@@ -115,6 +115,7 @@ pub struct BackendTls {
     /// Name that is sent as SNI and verified; `None` takes the target's own name.
     pub server_name: Option<Arc<str>>,
     /// Client certificate chain and key, PEM.
+    #[expect(clippy::type_complexity, reason = "a chain and its key, nothing more")]
     pub identity_pem: Option<(Arc<[u8]>, Arc<[u8]>)>,
     /// Accept any certificate: an explicit decision of the operator.
     pub insecure: bool,
@@ -217,7 +218,7 @@ impl Default for Outlier {
             min_requests: 20,
             window: Duration::from_secs(30),
             base: Duration::from_secs(30),
-            max: Duration::from_secs(300),
+            max: Duration::from_mins(5),
             max_percent: 50,
             slow_start: Duration::from_secs(30),
         }
@@ -235,7 +236,10 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 1, on: vec![RetryOn::Connect, RetryOn::Reset, RetryOn::Refused] }
+        Self {
+            attempts: 1,
+            on: vec![RetryOn::Connect, RetryOn::Reset, RetryOn::Refused],
+        }
     }
 }
 

@@ -1,1 +1,8 @@
-//! .
+//! The few operating-system calls of adit that need care.
+//!
+#![doc = include_str!("../README.md")]
+
+pub mod activation;
+pub mod handover;
+pub mod limits;
+pub mod splice;

@@ -1,0 +1,570 @@
+//! The life of a connection, from accept to its protocol.
+//!
+//! Read top to bottom: a PROXY header from a trusted peer, the door's lists, then what the door
+//! speaks. TLS connections are looked at before TLS begins: the name in the ClientHello decides
+//! whether they are relayed as they are or terminated, and under which policy and certificate.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use adit_route::CanonicalHost;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use rustls::{HandshakeKind, ProtocolVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::access_log::{Record, Timings};
+use crate::blueprint::ListenerKind;
+use crate::error::Error;
+use crate::h1;
+use crate::h1::BodyLength;
+use crate::h2;
+use crate::http::forward::{failure, pick};
+use crate::info::{ConnInfo, TlsInfo};
+use crate::io::{Rewound, Stream};
+use crate::listen;
+use crate::metrics::{Handshake, HandshakeVersion, RouteStats};
+use crate::proxy_protocol::{self, Parse};
+use crate::relay::{RelayCounters, RelayOptions, relay};
+use crate::snapshot::{CompiledHost, CompiledUpstream, Door};
+use crate::tls::hello::{HelloError, HelloReader, Progress, alert, alert_record};
+use crate::tls::{ClientIdentity, PolicyId, Selected, Termination};
+use crate::upstream::connect::{self, Dial};
+use crate::upstream::{InFlight, Outcome};
+use crate::worker::{Live, Worker};
+
+/// Serves one accepted connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>) {
+    let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
+        return;
+    };
+    let limits = worker.limits();
+    listen::tune(&tcp, limits.tcp_keep_alive);
+    let live = worker.enter(&door);
+    let mut connection = Connection {
+        info: ConnInfo::new(door, peer, local),
+        tcp,
+        input: BytesMut::new(),
+        worker,
+        live,
+    };
+    if connection.info.door.spec().proxy_protocol.is_some() {
+        let reading = connection.proxy_header(peer);
+        match tokio::time::timeout(limits.proxy_header_timeout, reading).await {
+            Ok(Ok(())) => {}
+            Ok(Err(rule)) => return connection.refused(rule),
+            Err(_) => return connection.refused("L-60"),
+        }
+    }
+    if !connection.info.is_admitted() {
+        return connection.refused("listener-lists");
+    }
+    let door = Arc::clone(&connection.info.door);
+    match &door.spec().kind {
+        ListenerKind::Http | ListenerKind::Admin => connection.http().await,
+        ListenerKind::H2c => connection.h2c().await,
+        ListenerKind::Https => connection.https().await,
+        ListenerKind::Tcp { .. } => connection.tcp_door().await,
+    }
+}
+
+struct Connection {
+    info: ConnInfo,
+    tcp: TcpStream,
+    /// What was read and not yet used.
+    input: BytesMut,
+    worker: Rc<Worker>,
+    live: Rc<Live>,
+}
+
+/// What the ClientHello leads to.
+enum Decision {
+    Terminate(Selected, Terminating),
+    Passthrough(Arc<CompiledHost>),
+}
+
+/// Keeps the termination alive over the handshake.
+enum Terminating {
+    Host(Arc<CompiledHost>),
+    WithoutSni(Arc<Termination>),
+    Door(Arc<Door>),
+}
+
+impl Terminating {
+    fn termination(&self) -> Option<&Termination> {
+        match self {
+            Self::Host(host) => match &**host {
+                CompiledHost::Terminate(termination) => Some(termination),
+                CompiledHost::Passthrough { .. } => None,
+            },
+            Self::WithoutSni(termination) => Some(termination),
+            Self::Door(door) => door.tcp.as_ref().and_then(|tcp| tcp.tls.as_ref()),
+        }
+    }
+}
+
+/// Why there is no TLS connection.
+enum Refused {
+    /// An alert says why.
+    Alert(u8, &'static str),
+    /// Plain HTTP on a TLS door.
+    PlainHttp,
+    /// Nothing is said.
+    Closed(&'static str),
+}
+
+impl Connection {
+    fn refused(&self, rule: &'static str) {
+        self.worker.refused(&self.info, rule);
+    }
+
+    /// Reads the PROXY header (P-01 to P-16).
+    async fn proxy_header(&mut self, peer: SocketAddr) -> Result<(), &'static str> {
+        let spec = Arc::clone(self.info.door.spec());
+        let trusted = spec.proxy_protocol.as_ref();
+        if !trusted.is_some_and(|trusted| trusted.contains(peer.ip())) {
+            return Err("P-02");
+        }
+        loop {
+            match proxy_protocol::parse(&self.input, peer).map_err(|error| error.rule())? {
+                Parse::NeedMore => {}
+                Parse::Done { header, consumed } => {
+                    let _ = self.input.split_to(consumed.min(self.input.len()));
+                    self.info.verified = header.verified;
+                    if let Some(source) = header.source {
+                        self.info.conveyed(source, header.destination);
+                    }
+                    return Ok(());
+                }
+            }
+            if !self.read_more().await {
+                return Err("P-04");
+            }
+        }
+    }
+
+    async fn read_more(&mut self) -> bool {
+        self.input.reserve(4096);
+        matches!(self.tcp.read_buf(&mut self.input).await, Ok(1..))
+    }
+
+    async fn http(self) {
+        let info = Rc::new(self.info);
+        self.live.set_info(&info);
+        h1::server::serve(Stream::Tcp(self.tcp), self.input, info, self.live).await;
+    }
+
+    async fn h2c(self) {
+        let info = Rc::new(self.info);
+        self.live.set_info(&info);
+        let stream = match self.input.is_empty() {
+            true => Stream::Tcp(self.tcp),
+            false => Stream::Rewound(Rewound::new(self.input.freeze(), self.tcp)),
+        };
+        Box::pin(h2::server::serve(stream, info, self.live)).await;
+    }
+
+    async fn https(mut self) {
+        let limits = self.worker.limits();
+        let started = Instant::now();
+        let hello = Box::pin(tokio::time::timeout(limits.handshake_timeout, self.hello()));
+        let (sni, decision) = match hello.await {
+            Ok(Ok(decided)) => decided,
+            Ok(Err(refused)) => return self.close(refused).await,
+            Err(_) => return self.close(Refused::Closed("L-62")).await,
+        };
+        match decision {
+            Decision::Passthrough(host) => {
+                if let CompiledHost::Passthrough { upstream, route } = &*host {
+                    Box::pin(self.passthrough(sni, upstream, route)).await;
+                }
+            }
+            Decision::Terminate(selected, terminating) => {
+                let left = limits.handshake_timeout.saturating_sub(started.elapsed());
+                let shaken = Box::pin(tokio::time::timeout(
+                    left,
+                    self.handshake(sni, selected, terminating),
+                ));
+                let Ok(Some((stream, info, live))) = shaken.await else {
+                    return;
+                };
+                let is_h2 = info.tls.as_ref().is_some_and(|tls| tls.h2);
+                let info = Rc::new(info);
+                live.set_info(&info);
+                if is_h2 {
+                    Box::pin(h2::server::serve(stream, info, live)).await;
+                } else {
+                    h1::server::serve(stream, BytesMut::new(), info, live).await;
+                }
+            }
+        }
+    }
+
+    /// Reads the ClientHello and decides what it leads to.
+    async fn hello(&mut self) -> Result<(Option<CanonicalHost>, Decision), Refused> {
+        let limits = self.worker.limits();
+        let mut reader = HelloReader::default();
+        let hello = loop {
+            match reader.read(&self.input) {
+                Ok(Progress::Done(hello)) => break hello,
+                Ok(Progress::NeedMore) => {}
+                Err(HelloError::NotTls {
+                    looks_like_http: true,
+                }) => return Err(Refused::PlainHttp),
+                Err(error) => return Err(Refused::Alert(error.alert(), error.rule())),
+            }
+            let more = if self.input.is_empty() {
+                let first = tokio::time::timeout(limits.first_byte_timeout, self.read_more());
+                first.await.map_err(|_| Refused::Closed("L-61"))?
+            } else {
+                self.read_more().await
+            };
+            if !more {
+                return Err(Refused::Closed("TL-08"));
+            }
+        };
+        if hello.alpn.acme {
+            return Err(Refused::Alert(alert::NO_APPLICATION_PROTOCOL, "TL-17"));
+        }
+        let decision = self.decide(hello.server_name.as_ref())?;
+        Ok((hello.server_name, decision))
+    }
+
+    fn decide(&self, sni: Option<&CanonicalHost>) -> Result<Decision, Refused> {
+        const UNKNOWN: Refused = Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-13");
+        let current = self.worker.current();
+        let snapshot = &current.snapshot;
+        let door = &self.info.door;
+        if let Some(tcp) = &door.tcp {
+            let selected = tcp.tls.as_ref().and_then(|tls| tls.select(sni));
+            let selected = selected.ok_or(UNKNOWN)?;
+            return Ok(Decision::Terminate(selected, Terminating::Door(Arc::clone(door))));
+        }
+        let Some(sni) = sni else {
+            let termination = snapshot.without_sni.as_ref();
+            let termination = termination.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-10"))?;
+            let selected = termination.select(None).ok_or(UNKNOWN)?;
+            let kept = Terminating::WithoutSni(Arc::clone(termination));
+            return Ok(Decision::Terminate(selected, kept));
+        };
+        let role = door.spec().role;
+        let entry = snapshot.reachable(sni.as_str(), role).ok_or(UNKNOWN)?;
+        let host = Arc::clone(entry.payload());
+        match &*host {
+            CompiledHost::Terminate(termination) => {
+                let selected = termination.select(Some(sni));
+                let selected = selected.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-14"))?;
+                Ok(Decision::Terminate(selected, Terminating::Host(host)))
+            }
+            CompiledHost::Passthrough { .. } => {
+                let verdict = entry.verdict(sni.as_str(), "/");
+                let admitted = verdict.from.as_ref().is_none_or(|from| {
+                    self.info.verified && from.contains(self.info.client.ip())
+                });
+                if !admitted || !verdict.class.reaches(role) {
+                    return Err(UNKNOWN);
+                }
+                Ok(Decision::Passthrough(host))
+            }
+        }
+    }
+
+    async fn handshake(
+        self,
+        sni: Option<CanonicalHost>,
+        selected: Selected,
+        terminating: Terminating,
+    ) -> Option<(Stream, ConnInfo, Rc<Live>)> {
+        let Self {
+            mut info,
+            tcp,
+            input,
+            worker,
+            live,
+        } = self;
+        let stats = Arc::clone(&info.door.stats);
+        let rewound = Rewound::new(input.freeze(), tcp);
+        let accepting = TlsAcceptor::from(Arc::clone(&selected.config)).accept(rewound);
+        let stream = match accepting.await {
+            Ok(stream) => stream,
+            Err(error) => {
+                let result = match error.kind() {
+                    std::io::ErrorKind::InvalidData => Handshake::Protocol,
+                    _ => Handshake::Closed,
+                };
+                tracing::debug!(%error, client = %info.client, "TLS handshake failed");
+                stats.handshake(worker.index, result, HandshakeVersion::None);
+                return None;
+            }
+        };
+        let connection = stream.get_ref().1;
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let (version, text) = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => (HandshakeVersion::V1_3, "TLSv1.3"),
+            _ => (HandshakeVersion::V1_2, "TLSv1.2"),
+        };
+        let kind = if resumed { Handshake::Resumed } else { Handshake::Full };
+        stats.handshake(worker.index, kind, version);
+        let (policy, identity) = identify(&terminating, connection.peer_certificates())?;
+        info.tls = Some(TlsInfo {
+            sni,
+            certificate: selected.certificate,
+            policy,
+            version: text,
+            cipher: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or(""),
+            resumed,
+            h2: connection.alpn_protocol() == Some(b"h2"),
+            identity,
+        });
+        Some((Stream::TlsServer(Box::new(stream)), info, live))
+    }
+
+    /// Says why, as far as anything is said, and closes.
+    async fn close(mut self, refused: Refused) {
+        let stats = Arc::clone(&self.info.door.stats);
+        let none = HandshakeVersion::None;
+        match refused {
+            Refused::Alert(number, rule) => {
+                let result = match rule {
+                    "TL-10" => Handshake::NoName,
+                    "TL-13" | "TL-14" => Handshake::UnknownName,
+                    _ => Handshake::Protocol,
+                };
+                stats.handshake(self.worker.index, result, none);
+                self.refused(rule);
+                self.say(&alert_record(number)).await;
+            }
+            Refused::PlainHttp => {
+                stats.handshake(self.worker.index, Handshake::Protocol, none);
+                self.refused("TL-09");
+                let mut out = BytesMut::new();
+                h1::encode::response_head(
+                    &mut out,
+                    false,
+                    StatusCode::BAD_REQUEST,
+                    &http::HeaderMap::new(),
+                    Some(BodyLength::None),
+                    Some("close"),
+                );
+                self.say(&out).await;
+            }
+            Refused::Closed(rule) => {
+                stats.handshake(self.worker.index, Handshake::Timeout, none);
+                self.refused(rule);
+            }
+        }
+    }
+
+    /// Writes a last word and reads on for a moment, so that the peer gets to read it.
+    async fn say(&mut self, last: &[u8]) {
+        let limit = self.worker.limits().linger_time;
+        let saying = async {
+            if self.tcp.write_all(last).await.is_err() || self.tcp.shutdown().await.is_err() {
+                return;
+            }
+            let mut taken = 0;
+            while taken < 64 * 1024 && self.read_more().await {
+                taken += self.input.len();
+                self.input.clear();
+            }
+        };
+        // Whether the peer took it in time changes nothing.
+        let _ = tokio::time::timeout(limit, saying).await;
+    }
+
+    /// Relays a TLS connection as it is (TL-25).
+    async fn passthrough(
+        self,
+        sni: Option<CanonicalHost>,
+        upstream: &Arc<CompiledUpstream>,
+        route: &Arc<RouteStats>,
+    ) {
+        let prefix = self.input.freeze();
+        let relaying = Relaying {
+            worker: self.worker,
+            live: self.live,
+            info: Rc::new(self.info),
+            protocol: "tls",
+            sni,
+        };
+        relaying.run(Stream::Tcp(self.tcp), prefix, upstream, route).await;
+    }
+
+    /// A raw TCP door, with or without TLS.
+    async fn tcp_door(mut self) {
+        let door = Arc::clone(&self.info.door);
+        let Some(tcp) = &door.tcp else { return };
+        let limits = self.worker.limits();
+        let (stream, prefix, info, live, worker) = if tcp.tls.is_some() {
+            let hello = Box::pin(tokio::time::timeout(limits.handshake_timeout, self.hello()));
+            let (sni, decision) = match hello.await {
+                Ok(Ok(decided)) => decided,
+                Ok(Err(refused)) => return self.close(refused).await,
+                Err(_) => return self.close(Refused::Closed("L-62")).await,
+            };
+            let Decision::Terminate(selected, terminating) = decision else {
+                return;
+            };
+            let worker = Rc::clone(&self.worker);
+            let shaken = self.handshake(sni, selected, terminating);
+            let shaken = tokio::time::timeout(limits.handshake_timeout, Box::pin(shaken)).await;
+            let Ok(Some((stream, info, live))) = shaken else {
+                return;
+            };
+            (stream, Bytes::new(), info, live, worker)
+        } else {
+            (Stream::Tcp(self.tcp), self.input.freeze(), self.info, self.live, self.worker)
+        };
+        let relaying = Relaying {
+            worker,
+            live,
+            info: Rc::new(info),
+            protocol: "tcp",
+            sni: None,
+        };
+        Box::pin(relaying.run(stream, prefix, &tcp.upstream, &tcp.route)).await;
+    }
+}
+
+fn identify(
+    terminating: &Terminating,
+    presented: Option<&[rustls::pki_types::CertificateDer<'_>]>,
+) -> Option<(PolicyId, ClientIdentity)> {
+    let termination = terminating.termination()?;
+    Some((termination.policy(), termination.identify(presented)))
+}
+
+/// A connection whose bytes go to one backend.
+struct Relaying {
+    worker: Rc<Worker>,
+    live: Rc<Live>,
+    info: Rc<ConnInfo>,
+    protocol: &'static str,
+    sni: Option<CanonicalHost>,
+}
+
+impl Relaying {
+    async fn run(
+        &self,
+        client: Stream,
+        prefix: Bytes,
+        compiled: &Arc<CompiledUpstream>,
+        route: &Arc<RouteStats>,
+    ) {
+        self.live.set_info(&self.info);
+        if let Some(sni) = &self.sni {
+            self.live.relays(sni);
+        }
+        let started = Instant::now();
+        let limits = self.worker.limits();
+        let (place, backend) = match self.connect(compiled).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                tracing::debug!(%error, client = %self.info.client, "no backend for a relayed connection");
+                // The client sees a refused connection, not an orderly end.
+                client.reset_on_close();
+                self.log(compiled, None, started, &RelayCounters::default(), error.reason());
+                return;
+            }
+        };
+        let spec = compiled.upstream.spec();
+        let options = RelayOptions {
+            buffer: limits.relay_buffer,
+            idle: spec.timeouts.idle.unwrap_or(limits.tunnel_idle_timeout),
+            half_close: limits.half_close_timeout,
+        };
+        let counters = RelayCounters::default();
+        let end = tokio::select! {
+            end = relay(client, backend, prefix, Bytes::new(), &options, &counters) => end.reason(),
+            () = self.live.cut() => "shutdown",
+        };
+        route.relayed(self.worker.index, counters.up.get(), counters.down.get());
+        self.log(compiled, Some(&place), started, &counters, end);
+    }
+
+    /// A connection to the first endpoint that takes one.
+    async fn connect(&self, compiled: &Arc<CompiledUpstream>) -> Result<(InFlight, Stream), Error> {
+        const MOST: usize = 3;
+        let current = self.worker.current();
+        let spec = compiled.upstream.spec();
+        let mut tried = smallvec::SmallVec::<[u32; 4]>::new();
+        let hash = crate::upstream::hash_key(self.info.client_text.as_bytes());
+        loop {
+            let place = pick(&self.worker, compiled, &current, Some(hash), &tried)?;
+            let dial = Dial {
+                worker: &self.worker,
+                compiled,
+                endpoint: place.endpoint(),
+                limits: &current.limits,
+                timeout: spec.timeouts.connect.unwrap_or(current.limits.connect_timeout),
+                conveyed: Some((self.info.client, self.info.local)),
+            };
+            let begun = Instant::now();
+            let result = connect::dial(&dial).await;
+            let now = Instant::now();
+            let outcome = match &result {
+                Ok(_) => Outcome::Success {
+                    latency: now.duration_since(begun),
+                },
+                Err(error) => Outcome::Failure(failure(error)),
+            };
+            place.endpoint().report(self.worker.index, outcome, &compiled.upstream, now);
+            match result {
+                Ok(stream) => return Ok((place, stream)),
+                Err(Error::Loop) => return Err(Error::Loop),
+                Err(error) if tried.len() + 1 >= MOST => return Err(error),
+                Err(error) => {
+                    let others = compiled.upstream.endpoints().len() > tried.len() + 1;
+                    if !others {
+                        return Err(error);
+                    }
+                    tried.push(place.endpoint().id());
+                }
+            }
+        }
+    }
+
+    fn log(
+        &self,
+        compiled: &CompiledUpstream,
+        place: Option<&InFlight>,
+        started: Instant,
+        counters: &RelayCounters,
+        reason: &'static str,
+    ) {
+        if !self.worker.log.is_on() {
+            return;
+        }
+        let info = &self.info;
+        let spec = info.door.spec();
+        let sni = self.sni.as_ref().map_or("", CanonicalHost::as_str);
+        self.worker.log.record(&Record {
+            channel: spec.role.as_str(),
+            listener: &spec.name,
+            client_ip_from: info.client_from,
+            peer: Some(info.peer),
+            sni: sni.as_bytes(),
+            protocol: self.protocol,
+            host: sni.as_bytes(),
+            upstream: &compiled.upstream.spec().name,
+            endpoint: place.map_or("", |place| place.endpoint().label()),
+            attempts: 1,
+            bytes_in: counters.up.get(),
+            bytes_out: counters.down.get(),
+            timings: Timings {
+                total: started.elapsed(),
+                ..Timings::default()
+            },
+            rule: reason,
+            draining: self.worker.is_draining(),
+            ..Record::new(SystemTime::now(), info.client.ip())
+        });
+    }
+}

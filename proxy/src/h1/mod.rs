@@ -1,0 +1,22 @@
+//! HTTP/1: the strict gate and the engine that grew from it, for both sides of the proxy.
+//!
+//! One parser decides what a message is, and the same code that decides it delivers the message, so
+//! there is no second reading that could differ. `fields`, `head`, `chunked` and `body` are pure:
+//! bytes in, values out. `wire` is one connection, `server` and `client` are the two roles on it.
+//! `encode` writes what leaves us.
+
+mod body;
+mod chunked;
+pub(crate) mod client;
+pub(crate) mod encode;
+mod fields;
+mod head;
+pub(crate) mod server;
+mod violation;
+mod wire;
+
+pub(crate) use client::ResponseBody;
+pub(crate) use head::{BodyLength, path_and_query};
+pub(crate) use server::IncomingBody;
+pub use violation::Violation;
+pub(crate) use wire::{Wire, WireError};

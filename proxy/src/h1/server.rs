@@ -1,0 +1,588 @@
+//! The server role: requests in order on one client connection (D-22).
+//!
+//! While a request is served the connection is watched, so that a client that leaves is noticed and
+//! the backend freed. What a client may not do is answered once, in fixed words, and ends the
+//! connection (D-01, D-02).
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, Version, header};
+
+use super::body::Piece;
+use super::encode;
+use super::head::{BodyLength, HeadReader, RequestHead, Target, parse_request};
+use super::violation::Violation;
+use super::wire::{Wire, WireError};
+use crate::error::Error;
+use crate::http::body::{Body, Frame};
+use crate::http::headers;
+use crate::http::message::{Interim, Request, Response, Upgrade};
+use crate::http::upgrade::{self, Upgraded};
+use crate::http::{handle, reply};
+use crate::info::ConnInfo;
+use crate::io::Stream;
+use crate::limits::Limits;
+use crate::trail::Trail;
+use crate::worker::{Live, Worker};
+
+/// Serves a connection to its end. `input` is what was read of it already.
+pub(crate) async fn serve(stream: Stream, input: BytesMut, info: Rc<ConnInfo>, live: Rc<Live>) {
+    let worker = Rc::clone(live.worker());
+    let idle = worker.limits().write_timeout;
+    let mut connection = ServerConnection {
+        wire: Rc::new(Wire::new(stream, input, idle)),
+        info,
+        live,
+        worker,
+        served: 0,
+    };
+    while let Some(next) = connection.turn().await {
+        if let Next::Upgrade(response) = next {
+            connection.upgrade(*response).await;
+            return;
+        }
+    }
+}
+
+struct ServerConnection {
+    wire: Rc<Wire>,
+    info: Rc<ConnInfo>,
+    live: Rc<Live>,
+    worker: Rc<Worker>,
+    served: u32,
+}
+
+enum Next {
+    Request,
+    Upgrade(Box<Response>),
+}
+
+/// Why no further head came.
+enum NoHead {
+    /// The connection ended between requests, or was closed by us there.
+    Quiet,
+    /// The client took too long.
+    Slow,
+    /// The client broke a rule.
+    Violation(Violation),
+}
+
+impl ServerConnection {
+    /// One request and its response. `None` ends the connection.
+    async fn turn(&mut self) -> Option<Next> {
+        let limits = self.worker.limits();
+        let head = match self.next_head(&limits).await {
+            Ok(head) => head,
+            Err(NoHead::Quiet) => {
+                self.wire.shut_down(limits.linger_time).await;
+                return None;
+            }
+            Err(NoHead::Slow) => {
+                self.refuse(Violation::SLOW_HEAD, &limits).await;
+                return None;
+            }
+            Err(NoHead::Violation(violation)) => {
+                self.refuse(violation, &limits).await;
+                return None;
+            }
+        };
+        self.served += 1;
+        self.live.count_request();
+        let secure = self.info.tls.is_some();
+        let parsed = parse_request(&head, secure, &limits)
+            .and_then(|head| Accepted::new(head, &self.wire, &limits));
+        let accepted = match parsed {
+            Ok(accepted) => accepted,
+            Err(violation) => {
+                self.refuse(violation, &limits).await;
+                return None;
+            }
+        };
+        self.exchange(accepted, &limits).await
+    }
+
+    async fn next_head(&self, limits: &Limits) -> Result<Bytes, NoHead> {
+        let mut reader = HeadReader::default();
+        let patience = match self.served {
+            0 => limits.first_byte_timeout,
+            _ => limits.keep_alive_timeout,
+        };
+        let mut started = false;
+        self.wire.arm_read(patience);
+        loop {
+            let head = reader.read(&mut self.wire.input.borrow_mut(), limits, true);
+            match head {
+                Ok(Some(head)) => return Ok(head),
+                Ok(None) => {}
+                Err(violation) => return Err(NoHead::Violation(violation)),
+            }
+            let idle = reader.is_idle(&self.wire.input.borrow());
+            if !idle && !started {
+                started = true;
+                self.wire.arm_read(limits.head_timeout);
+            }
+            if idle {
+                self.wire.release_input();
+            }
+            match self.fill(idle).await {
+                Ok(()) => {}
+                Err(WireError::Timeout) if !idle => return Err(NoHead::Slow),
+                Err(_) => return Err(NoHead::Quiet),
+            }
+        }
+    }
+
+    /// Waits for input; between requests also for the order to close.
+    async fn fill(&self, idle: bool) -> Result<(), WireError> {
+        if !idle {
+            return self.wire.fill().await;
+        }
+        poll_fn(|cx| match self.wire.poll_fill(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(WireError::Closed)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => match self.live.poll_closing(cx) {
+                Poll::Ready(()) => Poll::Ready(Err(WireError::Closed)),
+                Poll::Pending => self
+                    .wire
+                    .poll_read_deadline(cx)
+                    .map(|()| Err(WireError::Timeout)),
+            },
+        })
+        .await
+    }
+
+    async fn exchange(&mut self, accepted: Accepted, limits: &Rc<Limits>) -> Option<Next> {
+        let Accepted {
+            request,
+            mut persistent,
+            version_10,
+            holds_body,
+        } = accepted;
+        let method = request.method.clone();
+        let trailers = request.accepts_trailers;
+        let mut trail = Trail::new(&self.worker, &self.info, &request);
+        let handled = {
+            let mut handling =
+                std::pin::pin!(handle::handle(&self.worker, &self.info, request, &mut trail));
+            poll_fn(|cx| match handling.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
+            })
+            .await
+        };
+        let Some(mut response) = handled else {
+            trail.end("client-gone");
+            return None;
+        };
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            trail.answered(StatusCode::SWITCHING_PROTOCOLS);
+            self.live.relays(trail.host());
+            return Some(Next::Upgrade(Box::new(response)));
+        }
+        let unread = !self.wire.body.borrow().is_done();
+        // A client that was never told to send its body may send it or not: only closing is clear.
+        persistent &= !(unread && holds_body) && !trail.closes();
+        persistent &= self.served < limits.requests_per_connection && !self.live.is_closing();
+        trail.answered(response.status);
+        let mut writing = Writing {
+            version_10,
+            trailers,
+            persistent,
+            head_only: method == Method::HEAD,
+        };
+        match self.respond(&mut response, &mut writing, &mut trail).await {
+            Ok(()) => {}
+            Err(error) => {
+                trail.end(error.reason());
+                if writing.must_reset() {
+                    self.wire.with_stream(Stream::reset_on_close);
+                }
+                return None;
+            }
+        }
+        drop(response);
+        drop(trail);
+        self.after(writing.persistent, limits).await
+    }
+
+    /// Reads the rest of a small request body, or gives the connection up (D-21).
+    async fn after(&self, persistent: bool, limits: &Limits) -> Option<Next> {
+        if self.wire.body.borrow().is_done() && persistent {
+            return Some(Next::Request);
+        }
+        if persistent && self.drain(limits).await {
+            return Some(Next::Request);
+        }
+        if self.wire.body.borrow().is_done() {
+            self.wire.shut_down(limits.linger_time).await;
+        } else {
+            self.wire.linger(limits.linger_time).await;
+        }
+        None
+    }
+
+    async fn drain(&self, limits: &Limits) -> bool {
+        const MOST: usize = 64 * 1024;
+        self.wire.set_idle(limits.linger_time);
+        let mut taken = 0;
+        while taken <= MOST {
+            match poll_fn(|cx| self.wire.poll_body(cx, limits)).await {
+                Ok(Piece::Data(data)) => taken += data.len(),
+                Ok(Piece::End(_)) => {
+                    self.wire.set_idle(limits.write_timeout);
+                    return true;
+                }
+                Ok(Piece::NeedMore) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Answers a violation in fixed words and closes.
+    async fn refuse(&self, violation: Violation, limits: &Limits) {
+        self.worker.refused(&self.info, violation.rule());
+        let mut out = BytesMut::new();
+        encode::response_head(
+            &mut out,
+            false,
+            violation.status(),
+            &http::HeaderMap::new(),
+            Some(BodyLength::None),
+            Some("close"),
+        );
+        if self.wire.write(&mut out, Bytes::new()).await.is_ok() {
+            self.wire.linger(limits.linger_time).await;
+        }
+    }
+
+    async fn respond(
+        &self,
+        response: &mut Response,
+        writing: &mut Writing,
+        trail: &mut Trail,
+    ) -> Result<(), Error> {
+        let mut out = BytesMut::with_capacity(1024);
+        let length = writing.head(response, &mut out, &self.worker);
+        let body = &mut response.body;
+        if length == BodyLength::None || body.is_empty() {
+            return self.write(&mut out, Bytes::new(), trail).await;
+        }
+        let chunked = length == BodyLength::Chunked;
+        let mut left = match length {
+            BodyLength::Exact(length) => length,
+            _ => u64::MAX,
+        };
+        loop {
+            match self.next_frame(body, !out.is_empty()).await {
+                Step::Flush => self.write(&mut out, Bytes::new(), trail).await?,
+                Step::Gone => return Err(Error::ClientGone),
+                Step::Frame(Some(Ok(Frame::Data(data)))) => {
+                    let size = data.len() as u64;
+                    left = left.checked_sub(size).ok_or(Error::Truncated)?;
+                    trail.sent(size);
+                    let large = data.len() > encode::COPY_UP_TO;
+                    let rest = encode::data(&mut out, data, chunked);
+                    if large {
+                        self.write(&mut out, rest, trail).await?;
+                        if chunked {
+                            out.extend_from_slice(b"\r\n");
+                        }
+                    }
+                    if left == 0 {
+                        return self.write(&mut out, Bytes::new(), trail).await;
+                    }
+                }
+                Step::Frame(Some(Ok(Frame::Trailers(mut fields)))) => {
+                    headers::filter_trailers(&mut fields);
+                    if chunked {
+                        encode::last_chunk(&mut out, writing.trailers.then_some(&fields));
+                    }
+                    return self.write(&mut out, Bytes::new(), trail).await;
+                }
+                Step::Frame(Some(Err(error))) => {
+                    // What has come goes on, so that the client sees as much as there was.
+                    self.write(&mut out, Bytes::new(), trail).await?;
+                    return Err(error);
+                }
+                Step::Frame(None) => {
+                    if left != u64::MAX && left > 0 {
+                        return Err(Error::Truncated);
+                    }
+                    if chunked {
+                        encode::last_chunk(&mut out, None);
+                    }
+                    return self.write(&mut out, Bytes::new(), trail).await;
+                }
+            }
+        }
+    }
+
+    async fn next_frame(&self, body: &mut Body, unsent: bool) -> Step {
+        poll_fn(|cx| match body.poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Step::Frame(frame)),
+            Poll::Pending if unsent => Poll::Ready(Step::Flush),
+            Poll::Pending => self.wire.poll_gone(cx).map(|()| Step::Gone),
+        })
+        .await
+    }
+
+    async fn write(
+        &self,
+        out: &mut BytesMut,
+        data: Bytes,
+        trail: &mut Trail,
+    ) -> Result<(), Error> {
+        if out.is_empty() && data.is_empty() {
+            return Ok(());
+        }
+        trail.first_byte();
+        self.wire.write(out, data).await.map_err(Error::from_client)
+    }
+
+    /// Joins the two ends of an upgrade.
+    async fn upgrade(self, mut response: Response) {
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        let Ok((backend, load)) = body.into_upgraded() else {
+            return;
+        };
+        let mut out = BytesMut::with_capacity(512);
+        response
+            .headers
+            .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        encode::response_head(
+            &mut out,
+            false,
+            StatusCode::SWITCHING_PROTOCOLS,
+            &response.headers,
+            None,
+            Some("upgrade"),
+        );
+        if self.wire.write(&mut out, Bytes::new()).await.is_err() {
+            return;
+        }
+        let Ok(wire) = Rc::try_unwrap(self.wire) else {
+            return;
+        };
+        let (stream, input) = wire.into_parts();
+        let client = Upgraded::from_stream(stream, input.freeze());
+        crate::http::forward::join(&self.live, client, backend).await;
+        drop(load);
+    }
+}
+
+enum Step {
+    Flush,
+    Gone,
+    Frame(Option<Result<Frame, Error>>),
+}
+
+/// How a response is written to this client.
+struct Writing {
+    version_10: bool,
+    trailers: bool,
+    persistent: bool,
+    head_only: bool,
+}
+
+impl Writing {
+    /// Writes the head and decides the framing.
+    fn head(&mut self, response: &mut Response, out: &mut BytesMut, worker: &Worker) -> BodyLength {
+        let status = response.status;
+        let forbidden = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let length = match (response.body.is_empty(), response.body.length()) {
+            (true, _) => BodyLength::None,
+            (false, Some(length)) => BodyLength::Exact(length),
+            (false, None) if self.version_10 => BodyLength::UntilClose,
+            (false, None) => BodyLength::Chunked,
+        };
+        if length == BodyLength::UntilClose && !self.head_only {
+            self.persistent = false;
+        }
+        let announced = response.headers.contains_key(header::CONTENT_LENGTH);
+        let framing = match (forbidden || announced, self.head_only, length) {
+            (true, ..) => None,
+            // For HEAD an unknown length stays unsaid.
+            (false, true, BodyLength::None) => None,
+            (false, _, length) => Some(length),
+        };
+        reply::complete(&mut response.headers, worker);
+        let connection = match (self.persistent, self.version_10) {
+            (false, _) => Some("close"),
+            (true, true) => Some("keep-alive"),
+            (true, false) => None,
+        };
+        encode::response_head(
+            out,
+            self.version_10,
+            status,
+            &response.headers,
+            framing,
+            connection,
+        );
+        if forbidden || self.head_only {
+            BodyLength::None
+        } else {
+            length
+        }
+    }
+
+    /// A body without announced end that breaks off looks complete unless the connection is reset.
+    fn must_reset(&self) -> bool {
+        self.version_10
+    }
+}
+
+/// A request head that has become a request.
+struct Accepted {
+    request: Request,
+    persistent: bool,
+    version_10: bool,
+    holds_body: bool,
+}
+
+impl Accepted {
+    fn new(head: RequestHead, wire: &Rc<Wire>, limits: &Rc<Limits>) -> Result<Self, Violation> {
+        let RequestHead {
+            method,
+            version,
+            host,
+            port,
+            target,
+            mut headers,
+            length,
+        } = head;
+        let version_10 = version == Version::HTTP_10;
+        let expects_continue = expectation(&headers, version_10)?;
+        let asked = asks_for_websocket(&method, version_10, &headers, length);
+        let accepts_trailers = headers.get(header::TE).is_some_and(|te| {
+            te.as_bytes().split(|&byte| byte == b',').any(|coding| {
+                coding.trim_ascii().eq_ignore_ascii_case(b"trailers")
+            })
+        });
+        let options = headers::strip_request(&mut headers)?;
+        let upgrade = match asked {
+            Some(half) if options.upgrade => Some(websocket(&mut headers, half)?),
+            _ => None,
+        };
+        let target = match target {
+            Target::Path(target) => target,
+            Target::Asterisk => http::uri::PathAndQuery::from_static("*"),
+            Target::Authority => http::uri::PathAndQuery::from_static("/"),
+        };
+        wire.begin_body(length);
+        let body = match length {
+            BodyLength::None | BodyLength::UntilClose => Body::empty(),
+            BodyLength::Exact(length) => {
+                Body::incoming(IncomingBody::new(wire, limits), Some(length))
+            }
+            BodyLength::Chunked => Body::incoming(IncomingBody::new(wire, limits), None),
+        };
+        let holds_body = expects_continue && !body.is_empty();
+        Ok(Self {
+            persistent: !options.close && (!version_10 || options.keep_alive),
+            version_10,
+            holds_body,
+            request: Request {
+                method,
+                version,
+                host,
+                port,
+                target,
+                headers,
+                body,
+                expects_continue: holds_body,
+                upgrade,
+                accepts_trailers,
+                interim: if version_10 {
+                    Interim::None
+                } else {
+                    Interim::H1(Rc::clone(wire))
+                },
+            },
+        })
+    }
+}
+
+/// `Expect` is 100-continue or refused (D-80); HTTP/1.0 clients know none (D-81).
+fn expectation(headers: &http::HeaderMap, version_10: bool) -> Result<bool, Violation> {
+    let mut values = headers.get_all(header::EXPECT).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(false),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Ok(!version_10)
+        }
+        _ => Err(Violation::EXPECTATION),
+    }
+}
+
+/// Whether the head asks for a WebSocket: `Some(key)` if it does, with the key if there is a good one.
+fn asks_for_websocket(
+    method: &Method,
+    version_10: bool,
+    headers: &http::HeaderMap,
+    length: BodyLength,
+) -> Option<Option<HeaderValue>> {
+    let websocket = headers.get_all(header::UPGRADE).iter().any(|value| {
+        value.as_bytes().split(|&byte| byte == b',').any(|token| {
+            token.trim_ascii().eq_ignore_ascii_case(b"websocket")
+        })
+    });
+    if !websocket || version_10 || *method != Method::GET || length != BodyLength::None {
+        return None;
+    }
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|key| upgrade::is_key(key))
+        .filter(|_| version.is_some_and(|version| version == "13"));
+    Some(key.cloned())
+}
+
+/// A half-formed handshake is refused; a whole one loses the fields that the encoder writes.
+fn websocket(
+    headers: &mut http::HeaderMap,
+    key: Option<HeaderValue>,
+) -> Result<Upgrade, Violation> {
+    let key = key.ok_or(Violation::HANDSHAKE)?;
+    headers.remove(header::SEC_WEBSOCKET_KEY);
+    headers.remove(header::SEC_WEBSOCKET_VERSION);
+    Ok(Upgrade::Key(key))
+}
+
+/// A request body that is read from the client's connection.
+#[derive(Debug)]
+pub(crate) struct IncomingBody {
+    wire: Rc<Wire>,
+    limits: Rc<Limits>,
+    idle: Duration,
+}
+
+impl IncomingBody {
+    fn new(wire: &Rc<Wire>, limits: &Rc<Limits>) -> Self {
+        Self {
+            wire: Rc::clone(wire),
+            limits: Rc::clone(limits),
+            idle: limits.body_idle_timeout,
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Error>>> {
+        self.wire.set_idle(self.idle);
+        match self.wire.poll_body(cx, &self.limits) {
+            Poll::Pending | Poll::Ready(Ok(Piece::NeedMore)) => Poll::Pending,
+            Poll::Ready(Ok(Piece::Data(data))) => Poll::Ready(Some(Ok(Frame::Data(data)))),
+            Poll::Ready(Ok(Piece::End(trailers))) => {
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(Error::from_client(error)))),
+        }
+    }
+}

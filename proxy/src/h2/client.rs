@@ -1,0 +1,324 @@
+//! The client role: requests as streams of shared backend connections.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+use super::duplex::Duplex;
+use super::stream::{Held, StreamBody, backend};
+use crate::deadline::Deadline;
+use crate::error::{Error, Side};
+use crate::h1::client::Terms;
+use crate::http::body::{Body, Frame};
+use crate::http::headers;
+use crate::http::message::{Request, Response, Upgrade};
+use crate::http::upgrade::{self, Upgraded};
+use crate::io::Stream;
+use crate::limits::Limits;
+
+/// A connection that many requests share.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    send: SendRequest<Bytes>,
+    closed: Rc<Cell<bool>>,
+    streams: Rc<Cell<usize>>,
+}
+
+impl Channel {
+    /// Starts HTTP/2 on a new connection.
+    pub(crate) async fn open(stream: Stream, limits: &Limits) -> Result<Self, Error> {
+        let mut builder = h2::client::Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(limits.connection_window / 4)
+            .initial_connection_window_size(limits.connection_window)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_send_buffer_size(limits.stream_send_buffer);
+        let handshake = builder.handshake::<_, Bytes>(stream);
+        let (send, connection) = tokio::time::timeout(limits.backend_handshake_timeout, handshake)
+            .await
+            .map_err(|_| Error::ConnectTimeout)?
+            .map_err(connecting)?;
+        let closed = Rc::new(Cell::new(false));
+        let tell = Rc::clone(&closed);
+        tokio::task::spawn_local(async move {
+            // How it ended is reported by the streams that were on it.
+            let _ = connection.await;
+            tell.set(true);
+        });
+        Ok(Self {
+            send,
+            closed,
+            streams: Rc::default(),
+        })
+    }
+
+    /// Whether no new stream can be opened.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Whether more than four fifths of the streams that the backend allows are in use.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.streams.get() * 5 > self.send.current_max_send_streams() * 4
+    }
+
+    /// Streams under way.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.get()
+    }
+}
+
+fn connecting(error: h2::Error) -> Error {
+    match error.into_io() {
+        Some(error) => Error::Connect(error),
+        None => Error::Refused,
+    }
+}
+
+/// Sends the request and waits for the final response head.
+pub(crate) async fn exchange(
+    mut channel: Channel,
+    secure: bool,
+    request: &mut Request,
+    terms: &Terms<'_>,
+) -> Result<Response, Error> {
+    let held = Held::new(&channel.streams);
+    let ready = poll_fn(|cx| channel.send.poll_ready(cx));
+    tokio::time::timeout(terms.limits.connect_timeout, ready)
+        .await
+        .map_err(|_| Error::EndpointsBusy)?
+        .map_err(|_| Error::Refused)?;
+    let upgrading = request.upgrade.is_some();
+    if upgrading && !channel.send.is_extended_connect_protocol_enabled() {
+        return Err(Error::Unsupported);
+    }
+    let body = match upgrading {
+        true => Body::empty(),
+        false => std::mem::replace(&mut request.body, Body::empty()),
+    };
+    let head = head(request, &body, secure, terms)?;
+    let end = !upgrading && body.is_empty();
+    let (response, send) = channel.send.send_request(head, end).map_err(backend)?;
+    if request.expects_continue {
+        request.interim.send(StatusCode::CONTINUE, HeaderMap::new()).await;
+    }
+    let (send, upload) = match (upgrading, end) {
+        (true, _) => (Some(send), None),
+        (false, true) => (None, None),
+        (false, false) => (None, Some(Upload {
+            body,
+            send,
+            piece: Bytes::new(),
+        })),
+    };
+    let (response, upload) = await_head(response, upload, request, terms).await?;
+    if upgrading {
+        return upgraded(response, send, request);
+    }
+    Ok(finish(response, upload, held, terms))
+}
+
+fn head(
+    request: &Request,
+    body: &Body,
+    secure: bool,
+    terms: &Terms<'_>,
+) -> Result<http::Request<()>, Error> {
+    let authority = match terms.port {
+        Some(port) => format!("{}:{port}", terms.host),
+        None => terms.host.to_owned(),
+    };
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority =
+        Some(Authority::from_maybe_shared(Bytes::from(authority)).map_err(|_| Error::Unsupported)?);
+    parts.path_and_query =
+        Some(PathAndQuery::try_from(terms.target).map_err(|_| Error::Unsupported)?);
+    let mut head = http::Request::new(());
+    *head.uri_mut() = Uri::from_parts(parts).map_err(|_| Error::Unsupported)?;
+    *head.method_mut() = request.method.clone();
+    *head.headers_mut() = terms.headers.clone();
+    if request.upgrade.is_some() {
+        *head.method_mut() = Method::CONNECT;
+        head.extensions_mut().insert(Protocol::from_static("websocket"));
+        let version = HeaderValue::from_static("13");
+        head.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+        return Ok(head);
+    }
+    if request.accepts_trailers {
+        head.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(length) = body.length()
+        && !body.is_empty()
+    {
+        head.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(head)
+}
+
+/// Waits for the final head, sending the body and passing on interim responses meanwhile.
+async fn await_head(
+    mut response: h2::client::ResponseFuture,
+    mut upload: Option<Upload>,
+    request: &Request,
+    terms: &Terms<'_>,
+) -> Result<(http::Response<RecvStream>, Option<Upload>), Error> {
+    enum Event {
+        Head(http::Response<RecvStream>),
+        Interim(http::Response<()>),
+        Sent,
+    }
+    let mut deadline = Deadline::default();
+    if upload.is_none() {
+        deadline.arm(terms.response);
+    }
+    let mut interims = 0;
+    loop {
+        let event = poll_fn(|cx| {
+            if let Some(sending) = &mut upload
+                && let Poll::Ready(sent) = sending.poll(cx)
+            {
+                return Poll::Ready(sent.map(|()| Event::Sent));
+            }
+            if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
+                return Poll::Ready(interim.map(Event::Interim).map_err(backend));
+            }
+            match std::pin::Pin::new(&mut response).poll(cx) {
+                Poll::Ready(head) => Poll::Ready(head.map(Event::Head).map_err(backend)),
+                Poll::Pending => deadline.poll(cx).map(|()| Err(Error::ResponseTimeout)),
+            }
+        })
+        .await?;
+        match event {
+            Event::Head(head) => return Ok((head, upload)),
+            Event::Sent => {
+                upload = None;
+                deadline.arm(terms.response);
+            }
+            Event::Interim(interim) => {
+                interims += 1;
+                if interims > terms.limits.interim_responses {
+                    continue;
+                }
+                let (parts, ()) = interim.into_parts();
+                let mut fields = parts.headers;
+                headers::strip_response(&mut fields);
+                if parts.status != StatusCode::CONTINUE {
+                    request.interim.send(parts.status, fields).await;
+                }
+            }
+        }
+    }
+}
+
+fn finish(
+    response: http::Response<RecvStream>,
+    upload: Option<Upload>,
+    held: Held,
+    terms: &Terms<'_>,
+) -> Response {
+    let (mut parts, stream) = response.into_parts();
+    let length = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    headers::strip_response(&mut parts.headers);
+    let sending = upload.map(|mut upload| {
+        let task = tokio::task::spawn_local(async move {
+            // Its failure shows in the response.
+            let _ = poll_fn(|cx| upload.poll(cx)).await;
+        });
+        task.abort_handle()
+    });
+    let body = if stream.is_end_stream() {
+        Body::empty()
+    } else {
+        parts.headers.remove(header::CONTENT_LENGTH);
+        let held = held.with_upload(sending);
+        Body::stream(StreamBody::new(stream, Side::Backend, terms.idle, Some(held)), length)
+    };
+    Response {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+/// The backend's 2xx to an extended CONNECT, as the client's protocol says it.
+fn upgraded(
+    response: http::Response<RecvStream>,
+    send: Option<SendStream<Bytes>>,
+    request: &Request,
+) -> Result<Response, Error> {
+    let (mut parts, receive) = response.into_parts();
+    let Some(send) = send.filter(|_| parts.status.is_success()) else {
+        return Err(Error::Upgrade);
+    };
+    headers::strip_response(&mut parts.headers);
+    let status = match &request.upgrade {
+        Some(Upgrade::Key(key)) => {
+            let answer = HeaderValue::from_str(&upgrade::accept(key));
+            let answer = answer.map_err(|_| Error::Upgrade)?;
+            parts.headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
+            StatusCode::SWITCHING_PROTOCOLS
+        }
+        _ => StatusCode::OK,
+    };
+    Ok(Response {
+        status,
+        headers: parts.headers,
+        body: Body::upgraded(Upgraded::from_h2(Duplex::new(send, receive))),
+    })
+}
+
+/// The part of a request body that is still to be sent.
+struct Upload {
+    body: Body,
+    send: SendStream<Bytes>,
+    /// Taken from the body and not sent yet.
+    piece: Bytes,
+}
+
+impl Upload {
+    /// Sends what the windows allow.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            while !self.piece.is_empty() {
+                self.send.reserve_capacity(self.piece.len());
+                while self.send.capacity() == 0 {
+                    match ready!(self.send.poll_capacity(cx)) {
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return Poll::Ready(Err(backend(error))),
+                        // The backend has ended the stream; its answer says why.
+                        None => return Poll::Ready(Ok(())),
+                    }
+                }
+                let part = self.piece.split_to(self.send.capacity().min(self.piece.len()));
+                self.send.send_data(part, false).map_err(backend)?;
+            }
+            match ready!(self.body.poll_frame(cx)) {
+                Some(Ok(Frame::Data(data))) => self.piece = data,
+                Some(Ok(Frame::Trailers(mut trailers))) => {
+                    headers::filter_trailers(&mut trailers);
+                    return Poll::Ready(self.send.send_trailers(trailers).map_err(backend));
+                }
+                None => return Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(backend)),
+                Some(Err(error)) => {
+                    // The backend must not take a part for the whole (D-19).
+                    self.send.send_reset(h2::Reason::CANCEL);
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The one body type. Data comes in pieces as it arrives; nothing gathers a whole body.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::error::Error;
+use crate::h1::{IncomingBody, ResponseBody};
+use crate::h2::StreamBody;
+use crate::http::upgrade::Upgraded;
+use crate::upstream::InFlight;
+
+/// A request or response body.
+#[derive(Debug)]
+pub struct Body {
+    source: Source,
+    /// Length, if it is known before the end.
+    length: Option<u64>,
+    /// Most bytes that may come (413 beyond).
+    limit: u64,
+    taken: Rc<Cell<u64>>,
+    /// Load that ends with this body.
+    load: Option<InFlight>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Empty,
+    Full(Bytes),
+    /// From an HTTP/1 client.
+    Incoming(IncomingBody),
+    /// From an HTTP/1 backend.
+    Response(Box<ResponseBody>),
+    /// From either side over HTTP/2.
+    Stream(Box<StreamBody>),
+    /// Not a body: the connection itself, after an upgrade.
+    Upgraded(Box<Upgraded>),
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub enum Frame {
+    /// Bytes.
+    Data(Bytes),
+    /// The trailer section, after which nothing follows.
+    Trailers(HeaderMap),
+}
+
+impl Body {
+    fn new(source: Source, length: Option<u64>) -> Self {
+        Self {
+            source,
+            length,
+            limit: u64::MAX,
+            taken: Rc::default(),
+            load: None,
+        }
+    }
+
+    /// No body.
+    pub fn empty() -> Self {
+        Self::new(Source::Empty, Some(0))
+    }
+
+    /// These bytes.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        match length {
+            0 => Self::empty(),
+            _ => Self::new(Source::Full(bytes), Some(length)),
+        }
+    }
+
+    pub(crate) fn incoming(body: IncomingBody, length: Option<u64>) -> Self {
+        Self::new(Source::Incoming(body), length)
+    }
+
+    pub(crate) fn response(body: ResponseBody, length: Option<u64>) -> Self {
+        Self::new(Source::Response(Box::new(body)), length)
+    }
+
+    pub(crate) fn stream(body: StreamBody, length: Option<u64>) -> Self {
+        Self::new(Source::Stream(Box::new(body)), length)
+    }
+
+    pub(crate) fn upgraded(upgraded: Upgraded) -> Self {
+        Self::new(Source::Upgraded(Box::new(upgraded)), None)
+    }
+
+    /// Whether there is certainly nothing to read.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Empty)
+    }
+
+    /// Length, if it is known before the end.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Refuses more than this many bytes.
+    pub fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
+    /// A counter of the bytes that have been taken.
+    pub fn taken(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.taken)
+    }
+
+    /// Keeps an endpoint's load up to the end of this body.
+    pub(crate) fn carry(&mut self, load: InFlight) {
+        self.load = Some(load);
+    }
+
+    /// The connection behind an upgrade, together with the load that it is.
+    pub(crate) fn into_upgraded(self) -> Result<(Upgraded, Option<InFlight>), Self> {
+        match self.source {
+            Source::Upgraded(upgraded) => Ok((*upgraded, self.load)),
+            source => Err(Self { source, ..self }),
+        }
+    }
+
+    /// Whether this is the connection behind an upgrade.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        matches!(self.source, Source::Upgraded(_))
+    }
+
+    /// Takes the HTTP/2 stream out of a request body that is not a body (RFC 8441).
+    pub(crate) fn take_stream(&mut self) -> Option<h2::RecvStream> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Stream(body) => Some(body.into_stream()),
+            source => {
+                self.source = source;
+                None
+            }
+        }
+    }
+
+    /// The next piece; `None` after the end.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let frame = match &mut self.source {
+            Source::Empty | Source::Upgraded(_) => None,
+            Source::Full(bytes) => Some(Ok(Frame::Data(std::mem::take(bytes)))),
+            Source::Incoming(body) => ready!(body.poll_frame(cx)),
+            Source::Response(body) => ready!(body.poll_frame(cx)),
+            Source::Stream(body) => ready!(body.poll_frame(cx)),
+        };
+        match &frame {
+            Some(Ok(Frame::Data(data))) => {
+                let taken = self.taken.get() + data.len() as u64;
+                self.taken.set(taken);
+                if taken > self.limit {
+                    self.source = Source::Empty;
+                    return Poll::Ready(Some(Err(Error::BodyTooLarge)));
+                }
+                if matches!(self.source, Source::Full(_)) {
+                    self.source = Source::Empty;
+                }
+            }
+            Some(Ok(Frame::Trailers(_)) | Err(_)) | None => {
+                self.source = Source::Empty;
+                self.load = None;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    /// The next piece; `None` after the end.
+    pub async fn frame(&mut self) -> Option<Result<Frame, Error>> {
+        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    }
+}

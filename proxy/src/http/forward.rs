@@ -1,0 +1,333 @@
+//! Sending a request to a backend: choosing, connecting, trying again where that is safe.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adit_route::{Balance, HashKey, RetryOn};
+use smallvec::SmallVec;
+
+use crate::error::{Attempt, Error, Side};
+use crate::h1;
+use crate::h1::client::Terms;
+use crate::h2;
+use crate::http::handle::{cookie, is_idempotent, set_forwarding};
+use crate::http::message::{Request, Response};
+use crate::http::upgrade::Upgraded;
+use crate::info::ConnInfo;
+use crate::relay::{RelayCounters, RelayOptions, relay};
+use crate::snapshot::{CompiledAction, CompiledRoute, CompiledUpstream};
+use crate::trail::Trail;
+use crate::upstream::connect::{self, Dial};
+use crate::upstream::pool::Berth;
+use crate::upstream::{Choice, FailureKind, InFlight, Outcome, PickError, hash_key};
+use crate::worker::{Current, Live, Worker};
+
+/// Sends the request to one of the route's upstreams and waits for the response head.
+pub(crate) async fn forward(
+    worker: &Rc<Worker>,
+    current: &Rc<Current>,
+    info: &Rc<ConnInfo>,
+    route: &Arc<CompiledRoute>,
+    mut request: Request,
+    trail: &mut Trail,
+) -> Result<Response, Error> {
+    let id = set_forwarding(worker, info, &mut request).map_err(Error::Request)?;
+    trail.identified(&id);
+    worker.retries.request();
+    let compiled = share(worker, route).ok_or(Error::NoEndpoint)?;
+    let spec = compiled.upstream.spec();
+    let hash = hash_of(&spec.balance, info, &request);
+    let bodyless = request.body.is_empty();
+    let repeatable = bodyless && is_idempotent(&request.method) && request.upgrade.is_none();
+    let mut tried: SmallVec<[u32; 4]> = SmallVec::new();
+    let mut left = spec.retry.attempts;
+    loop {
+        let place = pick(worker, compiled, current, hash, &tried)?;
+        trail.attempted(&spec.name, place.endpoint());
+        let mut attempt = Sending {
+            worker,
+            current,
+            info,
+            route,
+            compiled,
+            repeatable,
+        };
+        let started = Instant::now();
+        let result = attempt.send(&place, &mut request, trail).await;
+        report(worker, compiled, &place, &result, started);
+        let again = left > 0 && may_repeat(&result, &spec.retry.on, repeatable, bodyless);
+        if again && worker.retries.retry() {
+            left -= 1;
+            tried.push(place.endpoint().id());
+            compiled.upstream.stats().retried(worker.index);
+            continue;
+        }
+        let mut response = result?;
+        response.body.carry(place);
+        return Ok(response);
+    }
+}
+
+/// One of the route's upstreams, by weight.
+fn share<'a>(worker: &Worker, route: &'a CompiledRoute) -> Option<&'a Arc<CompiledUpstream>> {
+    let CompiledAction::Forward { shares, total } = &route.action else {
+        return None;
+    };
+    let mut ticket = match shares.len() {
+        0 | 1 => 0,
+        _ => worker.random.borrow_mut().u32(..*total),
+    };
+    for (upstream, weight) in shares {
+        match ticket.checked_sub(*weight) {
+            Some(rest) => ticket = rest,
+            None => return Some(upstream),
+        }
+    }
+    None
+}
+
+fn hash_of(balance: &Balance, info: &ConnInfo, request: &Request) -> Option<u64> {
+    let Balance::Hash(key) = balance else {
+        return None;
+    };
+    match key {
+        HashKey::ClientIp => Some(hash_key(info.client_text.as_bytes())),
+        HashKey::Header(name) => request.headers.get(name).map(|value| hash_key(value.as_bytes())),
+        HashKey::Path => Some(hash_key(request.target.path().as_bytes())),
+        HashKey::Host => Some(hash_key(request.host.as_str().as_bytes())),
+        HashKey::Cookie(name) => cookie(request, name).map(hash_key),
+        HashKey::Query(name) => request.target.query().and_then(|query| {
+            let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs.find(|(found, _)| found == name).map(|(_, value)| hash_key(value.as_bytes()))
+        }),
+    }
+}
+
+/// An endpoint with a place at it.
+pub(crate) fn pick(
+    worker: &Worker,
+    compiled: &CompiledUpstream,
+    current: &Current,
+    hash: Option<u64>,
+    tried: &[u32],
+) -> Result<InFlight, Error> {
+    let choice = Choice {
+        worker: worker.index,
+        hash,
+        tried,
+        limit: current.limits.requests_per_endpoint,
+        now: Instant::now(),
+    };
+    compiled
+        .upstream
+        .pick(&choice, &mut worker.random.borrow_mut())
+        .map_err(|error| match error {
+            PickError::NoEndpoints => Error::NoEndpoint,
+            PickError::AllBusy => Error::EndpointsBusy,
+        })
+}
+
+fn may_repeat(
+    result: &Result<Response, Error>,
+    on: &[RetryOn],
+    repeatable: bool,
+    bodyless: bool,
+) -> bool {
+    match result {
+        Ok(response) => repeatable && on.contains(&RetryOn::Status(response.status)),
+        Err(Error::Refused) => bodyless && on.contains(&RetryOn::Refused),
+        Err(error) => match error.retry() {
+            Attempt::Never => false,
+            Attempt::NothingSent => on.contains(&RetryOn::Connect),
+            Attempt::Idempotent => repeatable && on.contains(&RetryOn::Reset),
+        },
+    }
+}
+
+/// Tells the endpoint how it did. What the client broke off says nothing about it.
+fn report(
+    worker: &Worker,
+    compiled: &CompiledUpstream,
+    place: &InFlight,
+    result: &Result<Response, Error>,
+    started: Instant,
+) {
+    let outcome = match result {
+        Ok(response) => Outcome::of_status(response.status, started.elapsed()),
+        Err(error) if error.side() != Side::Backend => return,
+        // The backend's keep-alive timer was faster: no failure of its service.
+        Err(Error::BackendClosed { reused: true }) => return,
+        Err(error) => Outcome::Failure(failure(error)),
+    };
+    let endpoint = place.endpoint();
+    endpoint.report(worker.index, outcome, &compiled.upstream, Instant::now());
+}
+
+pub(crate) fn failure(error: &Error) -> FailureKind {
+    match error {
+        Error::Connect(_) | Error::ConnectTimeout => FailureKind::Connect,
+        Error::BackendTls(_) => FailureKind::Tls,
+        Error::ResponseTimeout | Error::ResponseIdle => FailureKind::Timeout,
+        Error::Response(_) | Error::Upgrade => FailureKind::Protocol,
+        _ => FailureKind::Reset,
+    }
+}
+
+/// One attempt at one endpoint.
+struct Sending<'a> {
+    worker: &'a Rc<Worker>,
+    current: &'a Rc<Current>,
+    info: &'a ConnInfo,
+    route: &'a CompiledRoute,
+    compiled: &'a CompiledUpstream,
+    repeatable: bool,
+}
+
+impl Sending<'_> {
+    async fn send(
+        &mut self,
+        place: &InFlight,
+        request: &mut Request,
+        trail: &mut Trail,
+    ) -> Result<Response, Error> {
+        // The fields travel beside the request, so that a further attempt finds them again.
+        let fields = std::mem::take(&mut request.headers);
+        let target = request.target.clone();
+        let host = request.host.clone();
+        let terms = Terms {
+            limits: &self.current.limits,
+            response: self.route.response,
+            idle: self.route.idle,
+            headers: &fields,
+            host: host.as_str(),
+            port: request.port,
+            target: target.as_str(),
+        };
+        let result = if place.endpoint().protocol().is_h2() {
+            self.send_h2(place, request, &terms, trail).await
+        } else {
+            self.send_h1(place, request, &terms, trail).await
+        };
+        request.headers = fields;
+        result
+    }
+
+    async fn send_h1(
+        &self,
+        place: &InFlight,
+        request: &mut Request,
+        terms: &Terms<'_>,
+        trail: &mut Trail,
+    ) -> Result<Response, Error> {
+        let endpoint = place.endpoint();
+        let pool = &self.worker.pool;
+        let own = self.compiled.upstream.spec().proxy_protocol.is_some();
+        let idle = match own || request.upgrade.is_some() {
+            true => None,
+            false => pool.take(endpoint.id(), self.repeatable),
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let stream = self.dial(place, trail).await?;
+                h1::client::Connection::new(stream, terms.idle)
+            }
+        };
+        let berth = (!own).then(|| Berth {
+            pool: Rc::clone(pool),
+            endpoint: endpoint.id(),
+            most: self.current.limits.idle_upstreams.div_ceil(self.worker.shared.workers).max(2),
+            keep: self.current.limits.idle_upstream_timeout,
+        });
+        Box::pin(h1::client::exchange(connection, berth, request, terms)).await
+    }
+
+    async fn send_h2(
+        &self,
+        place: &InFlight,
+        request: &mut Request,
+        terms: &Terms<'_>,
+        trail: &mut Trail,
+    ) -> Result<Response, Error> {
+        let secure = place.endpoint().protocol().is_tls();
+        let channel = Box::pin(self.channel(place, trail)).await?;
+        Box::pin(h2::client::exchange(channel, secure, request, terms)).await
+    }
+
+    /// A connection with room for one more stream, opened if there is none (at most four).
+    async fn channel(
+        &self,
+        place: &InFlight,
+        trail: &mut Trail,
+    ) -> Result<h2::client::Channel, Error> {
+        const MOST: usize = 4;
+        let limits = &self.current.limits;
+        if self.compiled.upstream.spec().proxy_protocol.is_some() {
+            let stream = self.dial(place, trail).await?;
+            return h2::client::Channel::open(stream, limits).await;
+        }
+        let pool = &self.worker.pool;
+        let endpoint = place.endpoint().id();
+        loop {
+            let channels = pool.channels(endpoint);
+            let count = channels.len();
+            let best = channels.into_iter().min_by_key(h2::client::Channel::streams);
+            if let Some(best) = best
+                && (!best.is_crowded() || count >= MOST)
+            {
+                return Ok(best);
+            }
+            let Some(_opening) = pool.opening(endpoint) else {
+                pool.opened().await;
+                continue;
+            };
+            let stream = self.dial(place, trail).await?;
+            let channel = h2::client::Channel::open(stream, limits).await?;
+            pool.add_channel(endpoint, channel.clone());
+            return Ok(channel);
+        }
+    }
+
+    async fn dial(&self, place: &InFlight, trail: &mut Trail) -> Result<crate::io::Stream, Error> {
+        let started = Instant::now();
+        let spec = self.compiled.upstream.spec();
+        let timeout = self.route.connect.or(spec.timeouts.connect);
+        let dial = Dial {
+            worker: self.worker,
+            compiled: self.compiled,
+            endpoint: place.endpoint(),
+            limits: &self.current.limits,
+            timeout: timeout.unwrap_or(self.current.limits.connect_timeout),
+            conveyed: Some((self.info.client, self.info.local)),
+        };
+        let stream = Box::pin(connect::dial(&dial)).await?;
+        let took = started.elapsed();
+        trail.connected(took);
+        self.compiled.upstream.stats().connected(self.worker.index, took);
+        Ok(stream)
+    }
+}
+
+/// Joins the two ends of an upgraded connection until one of them, or we, end it.
+pub(crate) async fn join(live: &Live, client: Upgraded, backend: Upgraded) {
+    let limits = live.worker().limits();
+    let options = RelayOptions {
+        buffer: limits.relay_buffer,
+        idle: limits.tunnel_idle_timeout,
+        half_close: limits.half_close_timeout,
+    };
+    let counters = RelayCounters::default();
+    let relaying = relay(
+        client.end,
+        backend.end,
+        client.leftover,
+        backend.leftover,
+        &options,
+        &counters,
+    );
+    tokio::select! {
+        _ = relaying => {}
+        () = live.cut() => {}
+    }
+}

@@ -1,0 +1,387 @@
+//! The fields that change on the way through.
+//!
+//! First what the client's `Connection` nominates goes, then what only proxies may say, then our
+//! own fields are set, so that a client can make us drop or believe nothing (H-01 to H-13).
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use smallvec::SmallVec;
+
+use crate::h1::Violation;
+
+/// What `Connection` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionOptions {
+    pub close: bool,
+    pub keep_alive: bool,
+    pub upgrade: bool,
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+const NOMINATED: Violation = Violation::new("H-13", "nominated-field", StatusCode::BAD_REQUEST);
+const UNDERSCORE: Violation = Violation::new("H-12", "underscore-spelling", StatusCode::BAD_REQUEST);
+
+/// The tokens of `Connection`.
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+/// What `Connection` says of the connection itself.
+pub(crate) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
+    let mut options = ConnectionOptions::default();
+    for token in tokens(headers) {
+        if token.eq_ignore_ascii_case(b"close") {
+            options.close = true;
+        } else if token.eq_ignore_ascii_case(b"keep-alive") {
+            options.keep_alive = true;
+        } else if token.eq_ignore_ascii_case(b"upgrade") {
+            options.upgrade = true;
+        }
+    }
+    options
+}
+
+/// Takes the hop-by-hop fields out of a request, the nominated ones first (RFC 9110 §7.6.1).
+pub(crate) fn strip_request(headers: &mut HeaderMap) -> Result<ConnectionOptions, Violation> {
+    let mut options = ConnectionOptions::default();
+    if headers.contains_key(header::CONNECTION) {
+        options = connection_options(headers);
+        for name in nominated(headers) {
+            if is_unnominable(&name) {
+                return Err(NOMINATED);
+            }
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+        header::PROXY_AUTHORIZATION,
+        header::PROXY_AUTHENTICATE,
+        HTTP2_SETTINGS,
+        header::EXPECT,
+    ] {
+        headers.remove(name);
+    }
+    Ok(options)
+}
+
+fn nominated(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    tokens(headers)
+        .filter(|token| {
+            let keeps = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
+            !keeps.iter().any(|word| token.eq_ignore_ascii_case(word))
+        })
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .collect()
+}
+
+/// Fields that a client must not be able to take away.
+fn is_unnominable(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::COOKIE,
+        header::AUTHORIZATION,
+        header::VIA,
+    ]
+    .contains(name)
+        || is_proxy_field(name.as_str())
+}
+
+/// Takes the hop-by-hop fields out of a response (D-94), and those of the tunnel protocol (D-95).
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::UPGRADE,
+        header::TRAILER,
+        header::PROXY_AUTHENTICATE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+    remove_where(headers, |name| {
+        ["cf-cloudflared-", "cf-int-", "cf-proxy-"]
+            .iter()
+            .any(|family| name.starts_with(family))
+    });
+}
+
+fn remove_where(headers: &mut HeaderMap, wrong: impl Fn(&str) -> bool) {
+    let names: SmallVec<[HeaderName; 2]> = headers
+        .keys()
+        .filter(|name| wrong(name.as_str()))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Fields that only a trusted proxy, or we, may write (H-01 to H-09).
+pub(crate) fn is_proxy_field(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'x') => {
+            let families = ["x-forwarded-", "x-original-", "x-envoy-", "x-ssl-"];
+            let names = [
+                "x-real-ip",
+                "x-scheme",
+                "x-rewrite-url",
+                "x-client-ip",
+                "x-cluster-client-ip",
+            ];
+            families.iter().any(|family| name.starts_with(family)) || names.contains(&name)
+        }
+        Some(b'c') => name.starts_with("cf-") || name == "cdn-loop",
+        Some(b'f') => ["forwarded", "front-end-https", "fastly-client-ip"].contains(&name),
+        Some(b's') => name.starts_with("ssl-client-"),
+        Some(b't') => name == "true-client-ip",
+        Some(b'e') => name == "early-data",
+        _ => false,
+    }
+}
+
+/// Whether the request bears the marks of a Cloudflare tunnel, which on a LAN door can only be one
+/// that is not ours (the foreign-tunnel guard). The marks can only lower trust.
+pub(crate) fn has_tunnel_marks(headers: &HeaderMap) -> bool {
+    ["cf-ray", "cf-connecting-ip", "cf-visitor", "cf-warp-tag-id"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
+        || headers.get_all("cdn-loop").iter().any(|value| {
+            memchr::memmem::find(&value.as_bytes().to_ascii_lowercase(), b"cloudflare").is_some()
+        })
+}
+
+/// Who says what of the client.
+pub(crate) struct Forwarding<'a> {
+    /// The client's address as text.
+    pub client: &'a HeaderValue,
+    /// The peer is an HTTP proxy that we believe: its fields stay and are added to.
+    pub trusted: bool,
+    /// Whether the connection has TLS.
+    pub secure: bool,
+    /// The door's port as text.
+    pub port: &'a HeaderValue,
+    /// Host as accepted, with its port if one was named.
+    pub host: HeaderValue,
+    /// Our own name for `Via`.
+    pub pseudonym: &'a HeaderValue,
+    /// The request's id, if the client's is not used.
+    pub request_id: HeaderValue,
+}
+
+/// Sets the fields that tell the backend about the client.
+pub(crate) fn set_forwarding(
+    headers: &mut HeaderMap,
+    forwarding: &Forwarding<'_>,
+) -> Result<(), Violation> {
+    refuse_spellings(headers)?;
+    if forwarding.trusted {
+        let keeps = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT];
+        remove_where(headers, |name| {
+            is_proxy_field(name) && !keeps.iter().any(|keep| keep == name)
+        });
+        append_client(headers, forwarding.client);
+        let proto = headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
+        if !matches!(proto, Some(b"http" | b"https")) {
+            headers.insert(X_FORWARDED_PROTO, proto_of(forwarding.secure));
+        }
+        headers.entry(X_FORWARDED_HOST).or_insert(forwarding.host.clone());
+        headers.entry(X_FORWARDED_PORT).or_insert(forwarding.port.clone());
+    } else {
+        remove_where(headers, is_proxy_field);
+        headers.insert(X_FORWARDED_FOR, forwarding.client.clone());
+        headers.insert(X_FORWARDED_PROTO, proto_of(forwarding.secure));
+        headers.insert(X_FORWARDED_HOST, forwarding.host.clone());
+        headers.insert(X_FORWARDED_PORT, forwarding.port.clone());
+    }
+    headers.insert(X_REAL_IP, forwarding.client.clone());
+    if !headers.get(X_REQUEST_ID).is_some_and(is_request_id) {
+        headers.insert(X_REQUEST_ID, forwarding.request_id.clone());
+    }
+    headers.append(header::VIA, forwarding.pseudonym.clone());
+    Ok(())
+}
+
+fn proto_of(secure: bool) -> HeaderValue {
+    HeaderValue::from_static(if secure { "https" } else { "http" })
+}
+
+fn append_client(headers: &mut HeaderMap, client: &HeaderValue) {
+    let mut chain: Vec<u8> = Vec::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        chain.extend_from_slice(value.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(client.as_bytes());
+    if let Ok(chain) = HeaderValue::from_bytes(&chain) {
+        headers.insert(X_FORWARDED_FOR, chain);
+    }
+}
+
+/// An id of a client is kept if it is short and plain.
+fn is_request_id(value: &HeaderValue) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
+    (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
+}
+
+/// A name that becomes a protected one with `_` read as `-` would be believed by some backends (H-12).
+fn refuse_spellings(headers: &HeaderMap) -> Result<(), Violation> {
+    let framing = ["content-length", "transfer-encoding", "host"];
+    for name in headers.keys() {
+        let name = name.as_str();
+        if memchr::memchr(b'_', name.as_bytes()).is_none() {
+            continue;
+        }
+        let spelled = name.replace('_', "-");
+        if is_proxy_field(&spelled) || framing.contains(&spelled.as_str()) {
+            return Err(UNDERSCORE);
+        }
+    }
+    Ok(())
+}
+
+/// How often the request has been through us already (L-16).
+pub(crate) fn passes(headers: &HeaderMap, pseudonym: &HeaderValue) -> usize {
+    let own = pseudonym.as_bytes();
+    headers
+        .get_all(header::VIA)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter(|hop| hop.trim_ascii() == own)
+        .count()
+}
+
+/// Cookie crumbs of HTTP/2 as the one field that HTTP/1 knows (D-71).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined: Vec<u8> = Vec::new();
+    for crumb in headers.get_all(header::COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Trailers that may go on: framing and identity have no place there (D-53).
+pub(crate) fn filter_trailers(trailers: &mut HeaderMap) {
+    remove_where(trailers, |name| {
+        name.starts_with("content-")
+            || is_proxy_field(name)
+            || [
+                "authorization",
+                "cookie",
+                "set-cookie",
+                "cache-control",
+                "range",
+                "proxy-authorization",
+                "www-authenticate",
+            ]
+            .contains(&name)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn forward(headers: &mut HeaderMap, trusted: bool) -> Result<(), Violation> {
+        set_forwarding(
+            headers,
+            &Forwarding {
+                client: &HeaderValue::from_static("192.0.2.7"),
+                trusted,
+                secure: true,
+                port: &HeaderValue::from_static("443"),
+                host: HeaderValue::from_static("a.test"),
+                pseudonym: &HeaderValue::from_static("1.1 adit-x"),
+                request_id: HeaderValue::from_static("id"),
+            },
+        )
+    }
+
+    #[test]
+    fn clients_cannot_speak_for_themselves() {
+        let mut headers = map(&[
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("cf-connecting-ip", "10.0.0.1"),
+            ("x-original-url", "/admin"),
+            ("ssl-client-verify", "SUCCESS"),
+            ("accept", "*/*"),
+        ]);
+        forward(&mut headers, false).unwrap();
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(headers["x-real-ip"], "192.0.2.7");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        for gone in ["forwarded", "cf-connecting-ip", "x-original-url", "ssl-client-verify"] {
+            assert!(!headers.contains_key(gone), "{gone}");
+        }
+        assert_eq!(headers["accept"], "*/*");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_added_to() {
+        let mut headers = map(&[("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "http")]);
+        forward(&mut headers, true).unwrap();
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn protected_fields_can_neither_be_nominated_nor_respelled() {
+        for token in ["cookie", "authorization", "x-forwarded-for", "content-length"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONNECTION, HeaderValue::from_static(token));
+            assert_eq!(strip_request(&mut headers), Err(NOMINATED), "{token}");
+        }
+        let mut headers = map(&[("connection", "x-mine, close"), ("x-mine", "1"), ("te", "gzip")]);
+        let options = strip_request(&mut headers).unwrap();
+        assert!(options.close && headers.is_empty());
+        for name in ["x_forwarded_for", "x-forwarded_for", "content_length"] {
+            assert_eq!(forward(&mut map(&[(name, "1")]), false), Err(UNDERSCORE), "{name}");
+        }
+        assert!(forward(&mut map(&[("grpc_custom", "1")]), false).is_ok());
+    }
+}

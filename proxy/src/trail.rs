@@ -1,0 +1,241 @@
+//! What is remembered of a request until it has ended: for the access log and for metrics, once.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use adit_route::CanonicalHost;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode, Version, header};
+
+use crate::access_log::{Record, Termination, Timings};
+use crate::error::{Error, Side};
+use crate::http::message::Request;
+use crate::info::ConnInfo;
+use crate::snapshot::CompiledRoute;
+use crate::upstream::Endpoint;
+use crate::worker::Worker;
+
+/// The record of one request in the making; written when it is dropped.
+pub(crate) struct Trail {
+    worker: Rc<Worker>,
+    info: Rc<ConnInfo>,
+    started: Instant,
+    method: Method,
+    version: Version,
+    host: CanonicalHost,
+    target: PathAndQuery,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    route: Option<Arc<CompiledRoute>>,
+    endpoint: Option<Arc<Endpoint>>,
+    upstream: Option<Arc<str>>,
+    attempts: u32,
+    connect: Option<Duration>,
+    first_byte: Option<Duration>,
+    status: u16,
+    bytes_in: Rc<Cell<u64>>,
+    bytes_out: u64,
+    rule: &'static str,
+    termination: Termination,
+    closes: bool,
+    complete: bool,
+}
+
+impl Trail {
+    pub(crate) fn new(worker: &Rc<Worker>, info: &Rc<ConnInfo>, request: &Request) -> Self {
+        let field = |name| request.headers.get(name).cloned();
+        Self {
+            worker: Rc::clone(worker),
+            info: Rc::clone(info),
+            started: Instant::now(),
+            method: request.method.clone(),
+            version: request.version,
+            host: request.host.clone(),
+            target: request.target.clone(),
+            user_agent: field(header::USER_AGENT),
+            referer: field(header::REFERER),
+            request_id: None,
+            route: None,
+            endpoint: None,
+            upstream: None,
+            attempts: 0,
+            connect: None,
+            first_byte: None,
+            status: 0,
+            bytes_in: request.body.taken(),
+            bytes_out: 0,
+            rule: "",
+            termination: Termination::Normal,
+            closes: false,
+            complete: false,
+        }
+    }
+
+    pub(crate) fn host(&self) -> &CanonicalHost {
+        &self.host
+    }
+
+    pub(crate) fn routed(&mut self, route: &Arc<CompiledRoute>) {
+        self.route = Some(Arc::clone(route));
+    }
+
+    pub(crate) fn identified(&mut self, request_id: &HeaderValue) {
+        self.request_id = Some(request_id.clone());
+    }
+
+    pub(crate) fn attempted(&mut self, upstream: &Arc<str>, endpoint: &Arc<Endpoint>) {
+        self.attempts += 1;
+        self.upstream = Some(Arc::clone(upstream));
+        self.endpoint = Some(Arc::clone(endpoint));
+    }
+
+    pub(crate) fn connected(&mut self, took: Duration) {
+        self.connect = Some(took);
+    }
+
+    /// A rule refused the request.
+    pub(crate) fn refused(&mut self, rule: &'static str) {
+        self.rule = rule;
+        self.termination = Termination::Refused;
+        self.worker.refused(&self.info, rule);
+    }
+
+    /// The connection must not be used after this answer.
+    pub(crate) fn close(&mut self) {
+        self.closes = true;
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.termination = match (error, error.side()) {
+            (Error::Request(violation), _) => {
+                self.rule = violation.rule();
+                self.worker.refused(&self.info, violation.rule());
+                Termination::Refused
+            }
+            (Error::ClientGone, _) => Termination::ClientRequest,
+            (Error::ClientTimeout, _) => Termination::ClientTimeout,
+            (Error::NoEndpoint | Error::EndpointsBusy, _) => Termination::NoEndpoint,
+            (Error::Connect(_) | Error::ConnectTimeout | Error::BackendTls(_), _) => {
+                Termination::UpstreamConnect
+            }
+            (Error::ResponseTimeout | Error::ResponseIdle, _) => Termination::UpstreamTimeout,
+            (_, Side::Backend) => Termination::UpstreamHead,
+            (_, Side::Client) => Termination::Refused,
+            (_, Side::Us) => Termination::Internal,
+        };
+        if self.rule.is_empty() {
+            self.rule = error.reason();
+        }
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        self.complete = true;
+    }
+
+    pub(crate) fn first_byte(&mut self) {
+        if self.first_byte.is_none() {
+            self.first_byte = Some(self.started.elapsed());
+        }
+    }
+
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    /// The exchange broke off.
+    pub(crate) fn end(&mut self, reason: &'static str) {
+        self.termination = match (self.complete, reason) {
+            (false, "client-gone") => Termination::ClientRequest,
+            (true, "client-gone") => Termination::ClientResponse,
+            (_, "client-timeout") => Termination::ClientTimeout,
+            (_, "response-idle" | "response-timeout") => Termination::UpstreamTimeout,
+            _ => Termination::UpstreamBody,
+        };
+        self.rule = reason;
+        self.complete = true;
+    }
+
+    fn write(&self, total: Duration) {
+        let info = &self.info;
+        let text = |value: &Option<HeaderValue>| {
+            value.as_ref().map_or(Vec::new(), |value| value.as_bytes().to_vec())
+        };
+        let (user_agent, referer) = (text(&self.user_agent), text(&self.referer));
+        let tls = info.tls.as_ref();
+        let spec = info.door.spec();
+        let record = Record {
+            request_id: self
+                .request_id
+                .as_ref()
+                .and_then(|id| id.to_str().ok())
+                .unwrap_or_default(),
+            channel: spec.role.as_str(),
+            listener: &spec.name,
+            client_ip_from: info.client_from,
+            peer: Some(info.peer),
+            sni: tls
+                .and_then(|tls| tls.sni.as_ref())
+                .map_or(&b""[..], |sni| sni.as_str().as_bytes()),
+            alpn: tls.map_or(&b""[..], |tls| if tls.h2 { b"h2" } else { b"http/1.1" }),
+            tls_version: tls.map_or("", |tls| tls.version),
+            tls_cipher: tls.map_or("", |tls| tls.cipher),
+            tls_resumed: tls.is_some_and(|tls| tls.resumed),
+            protocol: protocol(self.version),
+            method: self.method.as_str().as_bytes(),
+            host: self.host.as_str().as_bytes(),
+            path: self.target.as_str().as_bytes(),
+            route: self.route.as_ref().map_or("", |route| &route.name),
+            upstream: self.upstream.as_deref().unwrap_or_default(),
+            endpoint: self.endpoint.as_ref().map_or("", |endpoint| endpoint.label()),
+            attempts: self.attempts,
+            status: self.status,
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out,
+            timings: Timings {
+                total,
+                connect: self.connect,
+                first_byte: self.first_byte,
+                ..Timings::default()
+            },
+            termination: self.termination,
+            rule: self.rule,
+            draining: self.worker.is_draining(),
+            user_agent: &user_agent,
+            referer: &referer,
+            ..Record::new(SystemTime::now(), info.client.ip())
+        };
+        self.worker.log.record(&record);
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        let total = self.started.elapsed();
+        if !self.complete {
+            self.termination = Termination::ClientRequest;
+        }
+        if let Some(route) = &self.route {
+            let (bytes_in, bytes_out) = (self.bytes_in.get(), self.bytes_out);
+            route.stats.record(self.worker.index, self.status, total, bytes_in, bytes_out);
+        }
+        if self.worker.log.is_on() {
+            self.write(total);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A data worker: one thread's share of everything.
+//!
+//! All state here is local to the thread. What workers share is read through one pointer that is
+//! looked at once per request; what they count is theirs alone.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use adit_route::CanonicalHost;
+use http::HeaderValue;
+use tokio::sync::Notify;
+
+use crate::access_log::WorkerLog;
+use crate::info::ConnInfo;
+use crate::limits::Limits;
+use crate::metrics::OpenConnection;
+use crate::shared::Shared;
+use crate::snapshot::{Door, Snapshot};
+use crate::upstream::pool::Pool;
+use crate::view::ConnectionView;
+
+/// One thread's share.
+pub(crate) struct Worker {
+    pub index: usize,
+    pub shared: Arc<Shared>,
+    pub pool: Rc<Pool>,
+    pub log: WorkerLog,
+    pub random: RefCell<fastrand::Rng>,
+    pub retries: RetryBudget,
+    current: RefCell<Rc<Current>>,
+    connections: RefCell<HashMap<u64, Rc<LiveState>, foldhash::fast::RandomState>>,
+    next_id: Cell<u64>,
+    date: RefCell<(u64, HeaderValue)>,
+    draining: Cell<bool>,
+    /// Told when the last connection has ended.
+    pub empty: Notify,
+}
+
+/// The generation that the worker serves.
+pub(crate) struct Current {
+    pub snapshot: Arc<Snapshot>,
+    pub limits: Rc<Limits>,
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Rc<Self> {
+        let snapshot = shared.snapshot.load_full();
+        Rc::new(Self {
+            index,
+            pool: Rc::default(),
+            log,
+            random: RefCell::new(fastrand::Rng::new()),
+            retries: RetryBudget::default(),
+            current: RefCell::new(Rc::new(Current::new(snapshot))),
+            connections: RefCell::default(),
+            next_id: Cell::new(index as u64),
+            date: RefCell::new((0, HeaderValue::from_static(""))),
+            draining: Cell::new(false),
+            empty: Notify::new(),
+            shared,
+        })
+    }
+
+    /// The newest generation. Whoever answers a request asks once.
+    pub(crate) fn current(&self) -> Rc<Current> {
+        let newest = self.shared.generation.load(Ordering::Acquire);
+        let current = Rc::clone(&self.current.borrow());
+        if current.snapshot.generation == newest {
+            return current;
+        }
+        let fresh = Rc::new(Current::new(self.shared.snapshot.load_full()));
+        *self.current.borrow_mut() = Rc::clone(&fresh);
+        fresh
+    }
+
+    pub(crate) fn limits(&self) -> Rc<Limits> {
+        Rc::clone(&self.current().limits)
+    }
+
+    /// Counts a refusal by a rule.
+    pub(crate) fn refused(&self, info: &ConnInfo, rule: &'static str) {
+        info.door.stats.refused(self.index, rule);
+        tracing::debug!(rule, listener = %info.door.spec().name, client = %info.client, "refused");
+    }
+
+    /// The current date as a field value.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let now = SystemTime::now();
+        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.0 != seconds {
+            let text = httpdate::fmt_http_date(now);
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                *date = (seconds, value);
+            }
+        }
+        date.1.clone()
+    }
+
+    /// Registers a connection for as long as the answer lives.
+    pub(crate) fn enter(self: &Rc<Self>, door: &Arc<Door>) -> Rc<Live> {
+        let id = self.next_id.get();
+        self.next_id.set(id + self.shared.workers as u64);
+        let state = Rc::new(LiveState {
+            since: Instant::now(),
+            requests: Cell::new(0),
+            info: OnceCell::new(),
+            closing: Cell::new(self.draining.get()),
+            waker: RefCell::default(),
+            cut: Notify::new(),
+            is_cut: Cell::new(false),
+            relayed: RefCell::default(),
+        });
+        self.connections.borrow_mut().insert(id, Rc::clone(&state));
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        self.shared.load.of(self.index).store(self.open(), Ordering::Relaxed);
+        Rc::new(Live {
+            id,
+            worker: Rc::clone(self),
+            state,
+            _open: door.stats.connection(self.index),
+        })
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Runs `see` on every connection.
+    pub(crate) fn each_connection(&self, mut see: impl FnMut(u64, &LiveState)) {
+        for (id, state) in self.connections.borrow().iter() {
+            see(*id, state);
+        }
+    }
+
+    /// Lets connections end: idle ones now, others after their current request.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.each_connection(|_, state| state.close());
+        self.pool.clear();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Ends relayed connections whose host their door may no longer know; idle ones are answered
+    /// anew with their next request anyway.
+    pub(crate) fn recheck(&self) {
+        let current = self.current();
+        self.each_connection(|_, state| {
+            let Some(info) = state.info.get() else { return };
+            let role = info.door.spec().role;
+            let hidden = |sni: &CanonicalHost| current.snapshot.reachable(sni.as_str(), role).is_none();
+            let sni = info.tls.as_ref().and_then(|tls| tls.sni.as_ref());
+            if sni.is_some_and(hidden) || current.snapshot.door(&info.door.spec().name).is_none() {
+                state.close();
+            }
+            for host in state.relayed.borrow().iter() {
+                if hidden(host) {
+                    state.cut();
+                }
+            }
+        });
+    }
+
+    /// What is open, the oldest first.
+    pub(crate) fn inspect(&self, most: usize) -> Vec<ConnectionView> {
+        let mut views = Vec::new();
+        self.each_connection(|id, state| views.push(ConnectionView::new(id, self.index, state)));
+        views.sort_by_key(|view| std::cmp::Reverse(view.age));
+        views.truncate(most);
+        views
+    }
+
+    /// Ends what is left.
+    pub(crate) fn cut_all(&self) {
+        self.each_connection(|_, state| state.cut());
+    }
+}
+
+impl Current {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            limits: Rc::new(snapshot.limits.clone()),
+            snapshot,
+        }
+    }
+}
+
+/// A connection that is open on this worker.
+pub(crate) struct Live {
+    id: u64,
+    worker: Rc<Worker>,
+    state: Rc<LiveState>,
+    _open: OpenConnection,
+}
+
+/// What the worker knows of an open connection.
+pub(crate) struct LiveState {
+    pub since: Instant,
+    pub requests: Cell<u64>,
+    pub info: OnceCell<Rc<ConnInfo>>,
+    closing: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    cut: Notify,
+    is_cut: Cell<bool>,
+    /// Hosts of upgraded or passed-through streams, which no further request checks.
+    relayed: RefCell<Vec<CanonicalHost>>,
+}
+
+impl Live {
+    /// Notes that bytes of this host are relayed from now on.
+    pub(crate) fn relays(&self, host: &CanonicalHost) {
+        let mut relayed = self.state.relayed.borrow_mut();
+        if !relayed.contains(host) {
+            relayed.push(host.clone());
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    pub(crate) fn set_info(&self, info: &Rc<ConnInfo>) {
+        // Told once, when the handshake is over.
+        let _ = self.state.info.set(Rc::clone(info));
+    }
+
+    pub(crate) fn count_request(&self) {
+        self.state.requests.set(self.state.requests.get() + 1);
+    }
+
+    /// Whether the connection should end when it is idle.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.closing.get()
+    }
+
+    /// Ready when the connection should end; wakes the task that asked last.
+    pub(crate) fn poll_closing(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state.closing.get() {
+            return Poll::Ready(());
+        }
+        let mut waker = self.state.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Completes when the connection must end at once.
+    pub(crate) async fn cut(&self) {
+        if !self.state.is_cut.get() {
+            self.state.cut.notified().await;
+        }
+    }
+}
+
+impl LiveState {
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn cut(&self) {
+        self.is_cut.set(true);
+        self.cut.notify_waiters();
+        self.close();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.id);
+        let shared = &self.worker.shared;
+        shared.connections.fetch_sub(1, Ordering::Relaxed);
+        shared.load.of(self.worker.index).store(self.worker.open(), Ordering::Relaxed);
+        if self.worker.open() == 0 {
+            self.worker.empty.notify_waiters();
+        }
+    }
+}
+
+/// Retries are at most a fifth of the requests, with ten a second free.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    tokens: Cell<f64>,
+    filled: Cell<Instant>,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            tokens: Cell::new(Self::MOST),
+            filled: Cell::new(Instant::now()),
+        }
+    }
+}
+
+impl RetryBudget {
+    const PER_REQUEST: f64 = 0.2;
+    const PER_SECOND: f64 = 10.0;
+    const MOST: f64 = 100.0;
+
+    pub(crate) fn request(&self) {
+        self.tokens.set((self.tokens.get() + Self::PER_REQUEST).min(Self::MOST));
+    }
+
+    /// Takes one retry out of the budget.
+    pub(crate) fn retry(&self) -> bool {
+        let now = Instant::now();
+        let refill = now.duration_since(self.filled.replace(now)).as_secs_f64() * Self::PER_SECOND;
+        let tokens = (self.tokens.get() + refill).min(Self::MOST);
+        let allowed = tokens >= 1.0;
+        self.tokens.set(if allowed { tokens - 1.0 } else { tokens });
+        allowed
+    }
+}
