@@ -11,7 +11,7 @@ use crate::tls::{Certificate, ClientIdentity, PolicyId};
 
 /// Who is at the other end, and through which door it came.
 #[derive(Debug)]
-pub struct ConnInfo {
+pub(crate) struct ConnInfo {
     /// The door.
     pub door: Arc<Door>,
     /// The peer of the socket.
@@ -32,7 +32,7 @@ pub struct ConnInfo {
 
 /// What the TLS handshake showed.
 #[derive(Debug)]
-pub struct TlsInfo {
+pub(crate) struct TlsInfo {
     /// The name that the client asked for.
     pub sni: Option<CanonicalHost>,
     /// The certificate that it was shown.
@@ -53,7 +53,7 @@ pub struct TlsInfo {
 
 impl ConnInfo {
     /// A connection whose client is its peer.
-    pub fn new(door: Arc<Door>, peer: SocketAddr, local: SocketAddr) -> Self {
+    pub(crate) fn new(door: Arc<Door>, peer: SocketAddr, local: SocketAddr) -> Self {
         let client = SocketAddr::new(cidr::fold(peer.ip()), peer.port());
         Self {
             door,
@@ -68,7 +68,7 @@ impl ConnInfo {
     }
 
     /// Takes over what a PROXY header says.
-    pub fn conveyed(&mut self, source: SocketAddr, destination: Option<SocketAddr>) {
+    pub(crate) fn conveyed(&mut self, source: SocketAddr, destination: Option<SocketAddr>) {
         self.client = SocketAddr::new(cidr::fold(source.ip()), source.port());
         self.client_text = address_text(self.client.ip());
         self.client_from = "proxy_protocol";
@@ -78,7 +78,7 @@ impl ConnInfo {
     }
 
     /// Whether the door's own lists let the client in: `deny` first.
-    pub fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         let spec = self.door.spec();
         let address = self.client.ip();
         if self.verified && spec.deny.contains(address) {

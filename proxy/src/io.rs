@@ -15,7 +15,7 @@ use crate::relay::RawSocket;
 
 /// A stream to a client or to a backend.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Clear text over TCP.
     Tcp(TcpStream),
     /// Clear text over TCP, the first bytes of which were read already.
@@ -30,26 +30,26 @@ pub enum Stream {
 
 /// A TCP stream whose first bytes were read already and come again.
 #[derive(Debug)]
-pub struct Rewound {
+pub(crate) struct Rewound {
     head: Bytes,
     tcp: TcpStream,
 }
 
 impl Rewound {
     /// `head` is what was read from `tcp`.
-    pub fn new(head: Bytes, tcp: TcpStream) -> Self {
+    pub(crate) fn new(head: Bytes, tcp: TcpStream) -> Self {
         Self { head, tcp }
     }
 
     /// The socket.
-    pub fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> &TcpStream {
         &self.tcp
     }
 }
 
 impl Stream {
     /// The TCP socket underneath, if there is one.
-    pub fn socket(&self) -> Option<&TcpStream> {
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(tcp) => Some(tcp),
             Self::Rewound(rewound) => Some(rewound.tcp()),
@@ -60,7 +60,7 @@ impl Stream {
     }
 
     /// Makes the close that follows a reset: the peer learns that this was no clean end.
-    pub fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self) {
         if let Some(socket) = self.socket() {
             // A socket that is gone already needs no reset.
             let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));

@@ -25,6 +25,7 @@ pub mod upstream;
 mod view;
 mod worker;
 
+pub use h1::Violation;
 pub use proxy::{Options, Proxy};
 pub use shared::AdminSurface;
 pub use view::ConnectionView;

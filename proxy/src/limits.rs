@@ -80,6 +80,10 @@ pub struct Limits {
     pub linger_time: Duration,
     /// L-76 `continueTimeout`: waiting for a backend's 100 before we send our own.
     pub continue_timeout: Duration,
+    /// L-77 `drainTimeout`: time for connections to end once we are stopping.
+    pub drain_timeout: Duration,
+    /// R-21 `shutdownGrace`: not ready but still accepting, before the drain begins.
+    pub shutdown_grace: Duration,
     /// L-78 `tcpKeepAlive`: idle time before TCP probes.
     pub tcp_keep_alive: Duration,
     /// L-80 `connections`: client connections at once; 0 derives it from the descriptor limit.
@@ -135,6 +139,8 @@ impl Default for Limits {
             write_timeout: seconds(30),
             linger_time: seconds(2),
             continue_timeout: seconds(1),
+            drain_timeout: seconds(30),
+            shutdown_grace: seconds(5),
             tcp_keep_alive: seconds(30),
             connections: 0,
             requests_per_endpoint: 1024,

@@ -1,6 +1,7 @@
 //! What all workers read, and the two numbers that they share.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -15,7 +16,7 @@ use crate::upstream::destination;
 /// Answers on doors of role `admin`. Read-only: nothing it does changes anything.
 pub trait AdminSurface: Send + Sync {
     /// The answer to a request.
-    fn respond(&self, request: &Request) -> Response;
+    fn respond<'a>(&'a self, request: &'a Request) -> Pin<Box<dyn Future<Output = Response> + 'a>>;
 }
 
 pub(crate) struct Shared {

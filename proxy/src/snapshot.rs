@@ -14,7 +14,6 @@ use adit_route::{
     Action, ExposureRules, FixedResponse, HostPattern, HostRoutes, HostTls, Place, Protocol, Role,
     Rule, UpstreamSpec,
 };
-use http::HeaderValue;
 
 use crate::blueprint::{Blueprint, ListenerKind, ListenerSpec};
 use crate::limits::Limits;
@@ -465,9 +464,4 @@ impl Builder<'_> {
             tls_h2,
         })
     }
-}
-
-/// A port as a field value.
-pub(crate) fn port_text(port: u16) -> HeaderValue {
-    HeaderValue::from(port)
 }

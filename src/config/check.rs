@@ -13,7 +13,8 @@ use super::tree::{Entry, Node, Value};
 pub(super) fn value(node: &Node, kind: &Kind, problems: &mut Problems) {
     if matches!(node.value, Value::Null) {
         problems.push(
-            wrong_type(node, kind).help("a key without a value says nothing: remove the key, or give it a value"),
+            wrong_type(node, kind)
+                .help("a key without a value says nothing: remove the key, or give it a value"),
         );
         return;
     }
@@ -28,7 +29,9 @@ pub(super) fn value(node: &Node, kind: &Kind, problems: &mut Problems) {
         },
         Kind::List(inner) | Kind::Some(inner) => match &node.value {
             Value::List(items) => list(node, items, inner, matches!(kind, Kind::List(_)), problems),
-            _ => problems.push(wrong_type(node, kind).help("write a list: `[…]`, or one entry per line with `- `")),
+            _ => problems.push(
+                wrong_type(node, kind).help("write a list: `[…]`, or one entry per line with `- `"),
+            ),
         },
         Kind::OneOrMore(inner) => match &node.value {
             Value::List(items) => list(node, items, inner, false, problems),
@@ -55,12 +58,18 @@ fn table(node: &Node, entries: &[Entry], table: &'static Table, problems: &mut P
             None => problems.push(unknown_key(entry, table)),
         }
     }
-    for key in table.all_keys().filter(|key| key.required && node.entry(key.name).is_none()) {
+    for key in table
+        .all_keys()
+        .filter(|key| key.required && node.entry(key.name).is_none())
+    {
         let message = format!("the key `{}` is missing", key.name);
         problems.push(
             Problem::error(Code::MISSING_KEY, node.span, message)
                 .allowed(allowed(&key.kind))
-                .help(format!("write `{}: {}`: {}", key.name, key.example, lower_first(key.doc))),
+                .help(format!(
+                    "write `{}: {}`. {}",
+                    key.name, key.example, key.doc
+                )),
         );
     }
 }
@@ -76,10 +85,14 @@ fn unknown_key(entry: &Entry, table: &'static Table) -> Problem {
     let near = nearest(&entry.key, known());
     let mut names: Vec<_> = known().collect();
     names.sort_unstable();
-    let problem = Problem::error(Code::UNKNOWN_KEY, entry.key_span, format!("unknown key `{}`", entry.key))
-        .found(format!("`{}`", entry.key))
-        .allowed(names.join(", "))
-        .nearest(near);
+    let problem = Problem::error(
+        Code::UNKNOWN_KEY,
+        entry.key_span,
+        format!("unknown key `{}`", entry.key),
+    )
+    .found(format!("`{}`", entry.key))
+    .allowed(names.join(", "))
+    .nearest(near);
     match near {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help("remove the key: a key that does nothing would look as if it did"),
@@ -89,7 +102,11 @@ fn unknown_key(entry: &Entry, table: &'static Table) -> Problem {
 fn named(entries: &[Entry], name: &Scalar, inner: &Kind, problems: &mut Problems) {
     for entry in entries {
         if let Err(misfit) = (name.check)(&entry.key) {
-            problems.push(malformed(Problem::error(Code::MALFORMED, entry.key_span, misfit.why.clone()), misfit, name));
+            problems.push(malformed(
+                Problem::error(Code::MALFORMED, entry.key_span, misfit.why.clone()),
+                misfit,
+                name,
+            ));
         }
         value(&entry.value, inner, problems);
     }
@@ -100,7 +117,9 @@ fn list(node: &Node, items: &[Node], inner: &Kind, may_be_empty: bool, problems:
         problems.push(
             Problem::error(Code::EMPTY_LIST, node.span, "the list is empty")
                 .allowed(format!("at least one entry: {}", allowed(inner)))
-                .help("an empty list would mean nobody or nothing: add an entry, or remove the key"),
+                .help(
+                    "an empty list would mean nobody or nothing: add an entry, or remove the key",
+                ),
         );
     }
     for item in items {
@@ -115,7 +134,10 @@ fn either(node: &Node, whole: &Kind, kinds: &[Kind], problems: &mut Problems) {
         [] => problems.push(wrong_type(node, whole)),
         [kind] => value(node, kind, problems),
         several => {
-            let wrong: Vec<_> = several.iter().filter_map(|kind| single(node, kind)).collect();
+            let wrong: Vec<_> = several
+                .iter()
+                .filter_map(|kind| single(node, kind))
+                .collect();
             if wrong.len() == several.len()
                 && let Some(problem) = wrong.into_iter().max_by_key(specificity)
             {
@@ -127,7 +149,10 @@ fn either(node: &Node, whole: &Kind, kinds: &[Kind], problems: &mut Problems) {
 
 /// Of several forms that a value misses, the nearest one is worth a message.
 fn specificity(problem: &Problem) -> (bool, bool) {
-    (problem.nearest.is_some(), problem.code != Code::UNKNOWN_WORD)
+    (
+        problem.nearest.is_some(),
+        problem.code != Code::UNKNOWN_WORD,
+    )
 }
 
 fn has_shape(node: &Node, kind: &Kind) -> bool {
@@ -151,7 +176,9 @@ fn has_shape(node: &Node, kind: &Kind) -> bool {
 
 /// What is wrong with a single value.
 fn single(node: &Node, kind: &Kind) -> Option<Problem> {
-    let Some(text) = node.text() else { return Some(wrong_type(node, kind)) };
+    let Some(text) = node.text() else {
+        return Some(wrong_type(node, kind));
+    };
     match kind {
         Kind::Bool => (node.truth().is_none()).then(|| {
             let near = match text.to_ascii_lowercase().as_str() {
@@ -159,17 +186,25 @@ fn single(node: &Node, kind: &Kind) -> Option<Problem> {
                 "false" | "no" | "off" | "n" => Some("false"),
                 _ => None,
             };
-            wrong_type(node, kind).nearest(near).help("truth values are `true` and `false`, without quotes")
+            wrong_type(node, kind)
+                .nearest(near)
+                .help("truth values are `true` and `false`, without quotes")
         }),
         Kind::Integer { min, max } => match node.plain().and_then(integer) {
-            None if integer(text).is_some() => Some(wrong_type(node, kind).help("remove the quotes")),
+            None if integer(text).is_some() => {
+                Some(wrong_type(node, kind).help("remove the quotes"))
+            }
             None => Some(wrong_type(node, kind)),
             Some(number) if (*min..=*max).contains(&number) => None,
             Some(number) => Some(out_of_range(node, kind, &number.to_string())),
         },
         Kind::Duration { min, max } => match scalar::duration(text) {
             Err(misfit) => Some(unfit(node, kind, misfit)),
-            Ok(duration) if (u128::from(*min)..=u128::from(*max)).contains(&duration.as_millis()) => None,
+            Ok(duration)
+                if (u128::from(*min)..=u128::from(*max)).contains(&duration.as_millis()) =>
+            {
+                None
+            }
             Ok(duration) => Some(out_of_range(node, kind, &show_duration(duration))),
         },
         Kind::Size { min, max } => match scalar::size(text) {
@@ -179,23 +214,32 @@ fn single(node: &Node, kind: &Kind) -> Option<Problem> {
         },
         Kind::Word(words) => node.word(words).is_none().then(|| {
             let near = nearest(text, words.iter().copied());
-            let problem = Problem::error(Code::UNKNOWN_WORD, node.span, format!("`{text}` is not one of the known words"))
-                .found(describe(node))
-                .allowed(allowed(kind))
-                .nearest(near);
+            let problem = Problem::error(
+                Code::UNKNOWN_WORD,
+                node.span,
+                format!("`{text}` is not one of the known words"),
+            )
+            .found(describe(node))
+            .allowed(allowed(kind))
+            .nearest(near);
             match near {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
             }
         }),
-        Kind::Scalar(form) => (form.check)(text).err().map(|misfit| unfit(node, kind, misfit)),
+        Kind::Scalar(form) => (form.check)(text)
+            .err()
+            .map(|misfit| unfit(node, kind, misfit)),
         _ => None,
     }
 }
 
 fn unfit(node: &Node, kind: &Kind, misfit: Misfit) -> Problem {
-    let problem = Problem::error(Code::MALFORMED, node.span, misfit.why.clone()).found(describe(node));
-    let problem = problem.allowed(allowed(kind)).nearest(misfit.instead.clone());
+    let problem =
+        Problem::error(Code::MALFORMED, node.span, misfit.why.clone()).found(describe(node));
+    let problem = problem
+        .allowed(allowed(kind))
+        .nearest(misfit.instead.clone());
     match misfit.instead {
         Some(instead) => problem.help(format!("did you mean `{instead}`?")),
         None => problem,
@@ -208,13 +252,23 @@ fn malformed(problem: Problem, misfit: Misfit, form: &Scalar) -> Problem {
 
 fn wrong_type(node: &Node, kind: &Kind) -> Problem {
     let found = describe(node);
-    Problem::error(Code::WRONG_TYPE, node.span, format!("{found} cannot stand here")).found(found).allowed(allowed(kind))
+    Problem::error(
+        Code::WRONG_TYPE,
+        node.span,
+        format!("{found} cannot stand here"),
+    )
+    .found(found)
+    .allowed(allowed(kind))
 }
 
 fn out_of_range(node: &Node, kind: &Kind, shown: &str) -> Problem {
-    Problem::error(Code::RANGE, node.span, format!("{shown} is outside of the range"))
-        .found(describe(node))
-        .allowed(allowed(kind))
+    Problem::error(
+        Code::RANGE,
+        node.span,
+        format!("{shown} is outside of the range"),
+    )
+    .found(describe(node))
+    .allowed(allowed(kind))
 }
 
 /// What stands in the file.
@@ -225,9 +279,17 @@ pub(super) fn describe(node: &Node) -> String {
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a mapping".to_owned(),
         Value::Scalar { text, plain } => {
-            let cut: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let cut: String = text
+                .chars()
+                .take(SHOWN)
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect();
             let more = if cut.len() < text.len() { "…" } else { "" };
-            if *plain { format!("`{cut}{more}`") } else { format!("the text \"{cut}{more}\"") }
+            if *plain {
+                format!("`{cut}{more}`")
+            } else {
+                format!("the text \"{cut}{more}\"")
+            }
         }
     }
 }
@@ -239,10 +301,18 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Duration { min, max } => {
             let show = |millis: u64| show_duration(std::time::Duration::from_millis(millis));
-            format!("a duration such as `250ms`, `5s`, `2m` or `1h`, from {} to {}", show(*min), show(*max))
+            format!(
+                "a duration such as `250ms`, `5s`, `2m` or `1h`, from {} to {}",
+                show(*min),
+                show(*max)
+            )
         }
         Kind::Size { min, max } => {
-            format!("bytes, or a size such as `64KiB`, `10MiB` or `1GiB`, from {} to {}", show_size(*min), show_size(*max))
+            format!(
+                "bytes, or a size such as `64KiB`, `10MiB` or `1GiB`, from {} to {}",
+                show_size(*min),
+                show_size(*max)
+            )
         }
         Kind::Word(words) => words.join(", "),
         Kind::Scalar(form) => form.allowed.to_owned(),
@@ -259,12 +329,10 @@ pub(super) fn allowed(kind: &Kind) -> String {
 }
 
 fn integer(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 impl Node {

@@ -1,9 +1,9 @@
 //! The configuration file: read, checked, reported, typed.
 //!
-//! A file becomes a tree in which every node knows its place (`tree`), the tree is compared with one
-//! table of keys (`schema`, `check`), and the readers turn it into what the data plane takes
-//! (`read`). All errors are reported at once. The reference page and the JSON Schema come out of the
-//! same table.
+//! A file becomes a tree in which every node knows its place (`tree`), the tree is compared with
+//! one table of keys (`schema`, `check`), and the readers turn it into what the data plane takes
+//! (`read`). All errors are reported at once. The reference page and the JSON Schema come out of
+//! the same table.
 
 mod check;
 mod model;
@@ -11,24 +11,28 @@ mod problem;
 mod read;
 mod reference;
 mod report;
+mod saved;
 mod scalar;
 mod schema;
 mod source;
 mod spelling;
-mod tree;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 pub(crate) use model::{
-    AccessFormat, AccessLog, AccessTarget, CertificateDirectory, CertificateFile, CertificateSources, Config, Log, LogFormat, LogLevel,
+    AccessFormat, AccessLog, AccessTarget, CertificateDirectory, CertificateFile,
+    CertificateSources, Config, Log, LogFormat, LogLevel,
 };
 pub(crate) use problem::{Code, Severity};
 pub(crate) use read::{LimitValue, limit_values};
 pub(crate) use reference::{json_schema, reference_markdown};
 pub(crate) use report::{Diagnostic, Location, Report};
+
+pub(crate) use saved::Saved;
 
 use problem::Problems;
 use read::Reader;
@@ -40,6 +44,8 @@ use source::Sources;
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) warnings: Vec<Diagnostic>,
+    /// What is kept for a restart.
+    pub(crate) saved: Saved,
 }
 
 /// Loads a file, or the files of a directory, with everything that they refer to.
@@ -54,22 +60,39 @@ pub(crate) fn load_str(name: &str, text: &str, base: &Path) -> Result<Loaded, Re
     finish(&Sources::embedded(name, text, base), Problems::default())
 }
 
+/// Loads what was kept.
+pub(crate) fn load_saved(saved: &Saved) -> Result<Loaded, Report> {
+    finish(&saved.sources(), Problems::default())
+}
+
 fn finish(sources: &Sources, mut problems: Problems) -> Result<Loaded, Report> {
     let root = sources.document(&mut problems);
     let config = root.as_ref().map(|root| {
         check::value(root, &Kind::Table(&ROOT), &mut problems);
         let mut reader = Reader::new(sources, &mut problems);
         let config = reader.config(root);
-        let texts = sources.files.iter().map(|source| source.text.as_bytes());
+        let texts = sources
+            .files
+            .iter()
+            .filter_map(|source| source.text.as_deref())
+            .map(str::as_bytes);
         let source_digest = digest(texts.chain(reader.contents()));
         let mut watched = sources.watched.clone();
         watched.append(&mut reader.referenced);
-        Config { watched, source_digest, ..config }
+        Config {
+            watched,
+            source_digest,
+            ..config
+        }
     });
     let refused = problems.has_errors();
     let diagnostics = report::resolve(problems.into_sorted(), sources, root.as_ref());
     match config {
-        Some(config) if !refused => Ok(Loaded { config, warnings: diagnostics }),
+        Some(config) if !refused => Ok(Loaded {
+            config,
+            warnings: diagnostics,
+            saved: Saved::new(sources),
+        }),
         _ => Err(Report { diagnostics }),
     }
 }
@@ -77,14 +100,19 @@ fn finish(sources: &Sources, mut problems: Problems) -> Result<Loaded, Report> {
 /// SHA-256 over the parts, each behind its length so that moving a border changes the digest.
 fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    let Some(suite) = suite.tls13() else { return String::new() };
+    let Some(suite) = suite.tls13() else {
+        return String::new();
+    };
     let mut hash = suite.common.hash_provider.start();
     for part in parts {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finish().as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finish()
+        .as_ref()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -133,7 +133,10 @@ impl Problem {
 
     /// A warning.
     pub(super) fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, span, message)
+        }
     }
 
     /// Says why.
@@ -187,17 +190,23 @@ impl Problems {
 
     /// Whether something inside of this span is wrong already.
     pub(super) fn blames(&self, node: Span) -> bool {
-        self.list.iter().any(|problem| problem.severity == Severity::Error && node.covers(problem.span))
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error && node.covers(problem.span))
     }
 
     /// Whether the configuration is refused.
     pub(super) fn has_errors(&self) -> bool {
-        self.list.iter().any(|problem| problem.severity == Severity::Error)
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// All of them in the order of their places, each once: an aliased node is read more than once.
     pub(super) fn into_sorted(mut self) -> Vec<Problem> {
-        self.list.sort_by(|one, other| (one.span, one.code, &one.message).cmp(&(other.span, other.code, &other.message)));
+        self.list.sort_by(|one, other| {
+            (one.span, one.code, &one.message).cmp(&(other.span, other.code, &other.message))
+        });
         self.list.dedup();
         self.list
     }

@@ -9,8 +9,8 @@ use super::schema::{Key, Kind, ROOT, Table};
 /// `docs/reference/config.md`.
 pub(crate) fn reference_markdown() -> String {
     let mut out = String::from(
-        "# Configuration reference\n\n\
-         <!-- Generated from src/config/schema by `ADIT_BLESS=1 cargo test -p adit reference`. Do not edit. -->\n\n",
+        "# Configuration reference\n\n<!-- Generated from src/config/schema by \
+         `ADIT_BLESS=1 cargo test -p adit reference`. Do not edit. -->\n\n",
     );
     let mut tables = Vec::new();
     gather(&ROOT, "", &mut tables);
@@ -27,7 +27,11 @@ fn gather(table: &'static Table, path: &str, seen: &mut Vec<(&'static Table, Str
     }
     seen.push((table, path.to_owned()));
     for key in table.keys {
-        let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+        let path = if path.is_empty() {
+            key.name.to_owned()
+        } else {
+            format!("{path}.{}", key.name)
+        };
         gather_kind(key.kind, &path, seen);
     }
     for included in table.includes {
@@ -39,7 +43,9 @@ fn gather_kind(kind: Kind, path: &str, seen: &mut Vec<(&'static Table, String)>)
     match kind {
         Kind::Table(table) => gather(table, path, seen),
         Kind::Named(_, inner) => gather_kind(*inner, &format!("{path}.NAME"), seen),
-        Kind::List(inner) | Kind::Some(inner) | Kind::OneOrMore(inner) => gather_kind(*inner, &format!("{path}[]"), seen),
+        Kind::List(inner) | Kind::Some(inner) | Kind::OneOrMore(inner) => {
+            gather_kind(*inner, &format!("{path}[]"), seen);
+        }
         Kind::Either(kinds) => kinds.iter().for_each(|kind| gather_kind(*kind, path, seen)),
         _ => {}
     }
@@ -51,11 +57,21 @@ fn section(out: &mut String, table: &Table, path: &str) {
         _ if table.name == "common" => "Keys of routes and paths".to_owned(),
         _ => format!("`{path}`"),
     };
-    let _ = writeln!(out, "## {title}\n\n<a id=\"{}\"></a>\n{}\n", anchor(table), table.doc);
+    let _ = writeln!(
+        out,
+        "## {title}\n\n<a id=\"{}\"></a>\n{}\n",
+        anchor(table),
+        table.doc
+    );
     for included in table.includes {
-        let _ = writeln!(out, "The [keys of routes and paths](#{}) may be written here too.\n", anchor(included));
+        let _ = writeln!(
+            out,
+            "The [keys of routes and paths](#{}) may be written here too.\n",
+            anchor(included)
+        );
     }
-    out.push_str("| key | type | default | unit | example | since | meaning |\n|---|---|---|---|---|---|---|\n");
+    out.push_str("| key | type | default | unit | example | since | meaning |\n");
+    out.push_str("|---|---|---|---|---|---|---|\n");
     for key in table.keys {
         row(out, key);
     }
@@ -63,7 +79,15 @@ fn section(out: &mut String, table: &Table, path: &str) {
 }
 
 fn row(out: &mut String, key: &Key) {
-    let Key { name, kind, doc, default, example, since, .. } = key;
+    let Key {
+        name,
+        kind,
+        doc,
+        default,
+        example,
+        since,
+        ..
+    } = key;
     let default = match (key.required, *default) {
         (true, _) => "**required**".to_owned(),
         (false, text) => text.to_owned(),
@@ -90,13 +114,21 @@ fn kind_name(kind: &Kind) -> String {
         Kind::Integer { min, max } => format!("number, {min} to {max}"),
         Kind::Duration { .. } => "duration".to_owned(),
         Kind::Size { .. } => "size".to_owned(),
-        Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Word(words) => words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
         Kind::Scalar(form) => form.label.to_owned(),
         Kind::Table(table) => format!("[{}](#{})", table.name, anchor(table)),
         Kind::Named(name, inner) => format!("mapping of {} to {}", name.label, kind_name(inner)),
         Kind::List(inner) | Kind::Some(inner) => format!("list of {}", kind_name(inner)),
         Kind::OneOrMore(inner) => format!("{}, or a list", kind_name(inner)),
-        Kind::Either(kinds) => kinds.iter().map(kind_name).collect::<Vec<_>>().join(", or "),
+        Kind::Either(kinds) => kinds
+            .iter()
+            .map(kind_name)
+            .collect::<Vec<_>>()
+            .join(", or "),
     }
 }
 
@@ -104,7 +136,11 @@ fn unit(kind: &Kind) -> &'static str {
     match kind {
         Kind::Duration { .. } => "`ms` `s` `m` `h`",
         Kind::Size { .. } => "bytes, `KiB` `MiB` `GiB`",
-        Kind::Either(kinds) => kinds.iter().map(unit).find(|unit| !unit.is_empty()).unwrap_or(""),
+        Kind::Either(kinds) => kinds
+            .iter()
+            .map(unit)
+            .find(|unit| !unit.is_empty())
+            .unwrap_or(""),
         _ => "",
     }
 }
@@ -119,7 +155,10 @@ pub(crate) fn json_schema() -> Json {
     }
     let mut root = table_schema(&ROOT);
     if let Json::Object(fields) = &mut root {
-        fields.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        fields.insert(
+            "$schema".into(),
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        );
         fields.insert("title".into(), json!("adit.yaml"));
         fields.insert("$defs".into(), Json::Object(definitions));
     }
@@ -139,7 +178,11 @@ fn table_schema(table: &Table) -> Json {
         (key.name.to_owned(), schema)
     };
     let properties: Map<String, Json> = table.all_keys().map(property).collect();
-    let required: Vec<_> = table.all_keys().filter(|key| key.required).map(|key| key.name).collect();
+    let required: Vec<_> = table
+        .all_keys()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
     json!({
         "type": "object",
         "description": table.doc,
@@ -161,7 +204,9 @@ fn kind_schema(kind: &Kind) -> Json {
         Kind::Word(words) => word_schema(words),
         Kind::Scalar(_) => json!({"type": ["string", "number", "boolean"]}),
         Kind::Table(table) => json!({"$ref": format!("#/$defs/{}", definition_name(table))}),
-        Kind::Named(_, inner) => json!({"type": "object", "additionalProperties": kind_schema(inner)}),
+        Kind::Named(_, inner) => {
+            json!({"type": "object", "additionalProperties": kind_schema(inner)})
+        }
         Kind::List(inner) => json!({"type": "array", "items": kind_schema(inner)}),
         Kind::Some(inner) => json!({"type": "array", "items": kind_schema(inner), "minItems": 1}),
         Kind::OneOrMore(inner) => json!({"anyOf": [
@@ -174,9 +219,17 @@ fn kind_schema(kind: &Kind) -> Json {
 
 /// Words that look like other things to YAML readers are offered in both forms.
 fn word_schema(words: &[&str]) -> Json {
-    let number = |word: &&str| word.parse::<f64>().ok().and_then(|_| serde_json::from_str::<Json>(word).ok());
+    let number = |word: &&str| {
+        word.parse::<f64>()
+            .ok()
+            .and_then(|_| serde_json::from_str::<Json>(word).ok())
+    };
     let numbers: Vec<_> = words.iter().filter_map(number).collect();
-    let mut all: Vec<_> = words.iter().map(|word| json!(word)).chain(numbers).collect();
+    let mut all: Vec<_> = words
+        .iter()
+        .map(|word| json!(word))
+        .chain(numbers)
+        .collect();
     if words.contains(&"off") {
         all.push(json!(false));
     }

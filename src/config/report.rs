@@ -37,7 +37,7 @@ pub(crate) struct Location {
     pub(crate) end_line: u32,
     pub(crate) end_column: u32,
     /// The first line of it.
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
 }
 
 /// Why a configuration is refused: every problem, in the order of their places.
@@ -49,15 +49,28 @@ pub(crate) struct Report {
 impl Report {
     /// How many of the diagnostics are of this severity.
     pub(crate) fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
     }
 
-    /// For a terminal or a log; ends with a line that counts.
+    /// For a terminal or a log; ends with a line that counts. A file that is wrong everywhere, such
+    /// as one with a misspelled key in each of its routes, is not shown whole.
     pub(crate) fn render(&self, color: bool) -> String {
+        const SHOWN: usize = 500;
         let mut out = String::new();
-        for diagnostic in &self.diagnostics {
+        for diagnostic in self.diagnostics.iter().take(SHOWN) {
             out.push_str(&diagnostic.render(color));
             out.push('\n');
+        }
+        if let Some(more) = self
+            .diagnostics
+            .len()
+            .checked_sub(SHOWN)
+            .filter(|more| *more > 0)
+        {
+            let _ = writeln!(out, "… and {more} more; `-o json` shows all of them\n");
         }
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let plural = |count: usize| if count == 1 { "" } else { "s" };
@@ -65,7 +78,12 @@ impl Report {
             (0, 0) => Ok(()),
             (_, 0) => writeln!(out, "{errors} error{}", plural(errors)),
             (0, _) => writeln!(out, "{warnings} warning{}", plural(warnings)),
-            _ => writeln!(out, "{errors} error{}, {warnings} warning{}", plural(errors), plural(warnings)),
+            _ => writeln!(
+                out,
+                "{errors} error{}, {warnings} warning{}",
+                plural(errors),
+                plural(warnings)
+            ),
         };
         out
     }
@@ -98,7 +116,11 @@ impl Diagnostic {
         };
         let mut out = String::new();
         let head = paint.with(hue, &format!("{word}[{}]", self.code));
-        let _ = writeln!(out, "{head}: {}", paint.with(BOLD, &printable(&self.message)));
+        let _ = writeln!(
+            out,
+            "{head}: {}",
+            paint.with(BOLD, &printable(&self.message))
+        );
         self.place.render(&mut out, &paint, hue, &self.path, "-->");
         for (place, label) in &self.related {
             place.render(&mut out, &paint, BLUE, label, ":::");
@@ -111,7 +133,12 @@ impl Diagnostic {
         ];
         for (name, text) in parts {
             if let Some(text) = text {
-                let _ = writeln!(out, "  {} {name}: {}", paint.with(BLUE, "="), printable(text));
+                let _ = writeln!(
+                    out,
+                    "  {} {name}: {}",
+                    paint.with(BLUE, "="),
+                    printable(text)
+                );
             }
         }
         out
@@ -143,7 +170,11 @@ impl Diagnostic {
 
 impl Location {
     fn render(&self, out: &mut String, paint: &Paint, hue: &str, note: &str, arrow: &str) {
-        let note = if note.is_empty() { String::new() } else { format!(" ({})", printable(note)) };
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", printable(note))
+        };
         let file = printable(&self.file);
         let arrow = paint.with(BLUE, arrow);
         if self.line == 0 {
@@ -161,18 +192,37 @@ impl Location {
         let _ = writeln!(out, " {gutter} {bar} {}{mark}", " ".repeat(lead));
     }
 
-    /// The part of the line around the place: generated files have lines of many thousand characters.
+    /// The part of the line around the place: generated files have lines of many thousand
+    /// characters.
     fn window(&self) -> (String, usize, usize) {
         const WIDTH: usize = 120;
         const BEFORE: usize = 40;
         let column = (self.column as usize).saturating_sub(1);
         let length = self.text.chars().count();
-        let end = if self.end_line > self.line { length } else { self.end_column as usize - 1 };
-        let start = if column + BEFORE > WIDTH { column - BEFORE } else { 0 };
-        let shown = printable(&self.text).chars().skip(start).take(WIDTH).collect::<String>();
+        let end = if self.end_line > self.line {
+            length
+        } else {
+            self.end_column as usize - 1
+        };
+        let start = if length > WIDTH && column + BEFORE > WIDTH {
+            column - BEFORE
+        } else {
+            0
+        };
+        let shown = printable(&self.text)
+            .chars()
+            .skip(start)
+            .take(WIDTH)
+            .collect::<String>();
         let front = if start > 0 { "…" } else { "" };
-        let width = end.saturating_sub(column).clamp(1, (WIDTH + start).saturating_sub(column).max(1));
-        (format!("{front}{shown}"), column - start + front.chars().count(), width)
+        let width = end
+            .saturating_sub(column)
+            .clamp(1, (WIDTH + start).saturating_sub(column).max(1));
+        (
+            format!("{front}{shown}"),
+            column - start + front.chars().count(),
+            width,
+        )
     }
 }
 
@@ -187,17 +237,62 @@ struct Paint {
 
 impl Paint {
     fn with(&self, hue: &str, text: &str) -> String {
-        if self.color { format!("\u{1b}[{hue}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\u{1b}[{hue}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// The file is shown on terminals: what would steer one is replaced, one character for one.
 fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+/// The lines of the sources; a line with many problems is kept once.
+struct Lines<'a> {
+    files: Vec<Vec<&'a str>>,
+    shown: HashMap<(u32, u32), Arc<str>>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(sources: &'a Sources) -> Self {
+        let lines =
+            |text: &'a Option<String>| text.as_deref().unwrap_or_default().lines().collect();
+        let files = sources
+            .files
+            .iter()
+            .map(|source| lines(&source.text))
+            .collect();
+        Self {
+            files,
+            shown: HashMap::new(),
+        }
+    }
+
+    fn line(&mut self, span: Span) -> Arc<str> {
+        let file = self.files.get(span.file as usize);
+        let text = (span.line as usize)
+            .checked_sub(1)
+            .and_then(|at| file?.get(at))
+            .copied();
+        let shown = self.shown.entry((span.file, span.line));
+        Arc::clone(shown.or_insert_with(|| text.unwrap_or_default().into()))
+    }
 }
 
 /// Adds places and paths to problems.
-pub(super) fn resolve(problems: Vec<Problem>, sources: &Sources, root: Option<&Node>) -> Vec<Diagnostic> {
+pub(super) fn resolve(
+    problems: Vec<Problem>,
+    sources: &Sources,
+    root: Option<&Node>,
+) -> Vec<Diagnostic> {
+    if problems.is_empty() {
+        return Vec::new();
+    }
     let wanted: HashSet<Span> = problems.iter().map(|problem| problem.span).collect();
     let mut paths = HashMap::new();
     if let Some(root) = root {
@@ -207,18 +302,16 @@ pub(super) fn resolve(problems: Vec<Problem>, sources: &Sources, root: Option<&N
             }
         });
     }
-    let lines: Vec<Vec<&str>> = sources.files.iter().map(|source| source.text.lines().collect()).collect();
-    let locate = |span: Span| {
-        let lines = lines.get(span.file as usize);
-        let text = (span.line as usize).checked_sub(1).and_then(|at| lines?.get(at)).copied();
-        Location {
-            file: sources.file(span.file).map_or_else(|| "".into(), |source| Arc::clone(&source.name)),
-            line: span.line,
-            column: span.column,
-            end_line: span.end_line,
-            end_column: span.end_column,
-            text: text.unwrap_or_default().to_owned(),
-        }
+    let mut lines = Lines::new(sources);
+    let mut locate = |span: Span| Location {
+        file: sources
+            .file(span.file)
+            .map_or_else(|| "".into(), |source| Arc::clone(&source.name)),
+        line: span.line,
+        column: span.column,
+        end_line: span.end_line,
+        end_column: span.end_column,
+        text: lines.line(span),
     };
     let diagnostic = |problem: Problem| Diagnostic {
         severity: problem.severity,
@@ -231,7 +324,11 @@ pub(super) fn resolve(problems: Vec<Problem>, sources: &Sources, root: Option<&N
         allowed: problem.allowed,
         nearest: problem.nearest,
         help: problem.help,
-        related: problem.related.into_iter().map(|(span, label)| (locate(span), label)).collect(),
+        related: problem
+            .related
+            .into_iter()
+            .map(|(span, label)| (locate(span), label))
+            .collect(),
     };
     problems.into_iter().map(diagnostic).collect()
 }

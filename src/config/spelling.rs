@@ -8,7 +8,10 @@ pub(super) fn nearest<'k>(
     known: impl IntoIterator<Item = &'k str> + Clone,
 ) -> Option<&'k str> {
     let folded = fold(word);
-    let same = known.clone().into_iter().find(|candidate| fold(candidate) == folded);
+    let same = known
+        .clone()
+        .into_iter()
+        .find(|candidate| fold(candidate) == folded);
     same.or_else(|| {
         let near = spelling::nearest(word, known.clone(), 1).pop()?;
         known.into_iter().find(|candidate| *candidate == near)
@@ -17,7 +20,9 @@ pub(super) fn nearest<'k>(
 
 /// `proxy_protocol`, `proxy-protocol` and `ProxyProtocol` are spellings of one word.
 fn fold(word: &str) -> String {
-    let letters = word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
+    let letters = word
+        .chars()
+        .filter(|letter| !matches!(letter, '-' | '_' | ' '));
     letters.flat_map(char::to_lowercase).collect()
 }
 
@@ -27,7 +32,14 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_finger_is_recognised() {
-        let known = ["listeners", "routes", "rules", "proxyProtocol", "lan", "off"];
+        let known = [
+            "listeners",
+            "routes",
+            "rules",
+            "proxyProtocol",
+            "lan",
+            "off",
+        ];
         for (word, expected) in [
             ("listener", Some("listeners")),
             ("lsiteners", Some("listeners")),

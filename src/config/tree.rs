@@ -15,8 +15,8 @@ const MAX_EXPANSION: usize = 10_000;
 /// Levels of nesting; a configuration needs seven.
 const MAX_DEPTH: usize = 64;
 
-/// A stretch of a file. Lines and columns count from 1, columns in characters; line 0 is the file as
-/// a whole. The end is exclusive.
+/// A stretch of a file. Lines and columns count from 1, columns in characters; line 0 is the file
+/// as a whole. The end is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Span {
     /// Index of the file among the sources.
@@ -30,12 +30,24 @@ pub(crate) struct Span {
 impl Span {
     /// A file as a whole.
     pub(super) fn whole(file: u32) -> Self {
-        Self { file, line: 0, column: 0, end_line: 0, end_column: 0 }
+        Self {
+            file,
+            line: 0,
+            column: 0,
+            end_line: 0,
+            end_column: 0,
+        }
     }
 
     /// One character.
     pub(super) fn point(file: u32, line: u32, column: u32) -> Self {
-        Self { file, line, column, end_line: line, end_column: column + 1 }
+        Self {
+            file,
+            line,
+            column,
+            end_line: line,
+            end_column: column + 1,
+        }
     }
 
     fn new(file: u32, span: saphyr_parser::Span) -> Self {
@@ -145,16 +157,25 @@ impl Node {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The node at a path such as `rules[3].hosts[0]`, or the deepest one on the way to it. Names may hold dots, so the
-    /// longest key that fits is taken.
+    /// The node at a path such as `rules[3].hosts[0]`, or the deepest one on the way to it. Names
+    /// may hold dots, so the longest key that fits is taken.
     pub(super) fn at(&self, path: &str) -> &Self {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, rest)) = path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            let item = index.parse().ok().and_then(|index: usize| self.items().get(index));
+            let item = index
+                .parse()
+                .ok()
+                .and_then(|index: usize| self.items().get(index));
             return item.map_or(self, |item| item.at(rest));
         }
-        let behind = |entry: &Entry| path.strip_prefix(&*entry.key).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        let steps = self.entries().iter().filter_map(|entry| Some((entry, behind(entry)?)));
+        let behind = |entry: &Entry| {
+            path.strip_prefix(&*entry.key)
+                .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let steps = self
+            .entries()
+            .iter()
+            .filter_map(|entry| Some((entry, behind(entry)?)));
         let longest = steps.max_by_key(|(entry, _)| entry.key.len());
         longest.map_or(self, |(entry, rest)| entry.value.at(rest))
     }
@@ -166,7 +187,11 @@ impl Node {
             item.walk(&format!("{path}[{index}]"), visit);
         }
         for entry in self.entries() {
-            let path = if path.is_empty() { entry.key.to_string() } else { format!("{path}.{}", entry.key) };
+            let path = if path.is_empty() {
+                entry.key.to_string()
+            } else {
+                format!("{path}.{}", entry.key)
+            };
             visit(entry.key_span, &path);
             entry.value.walk(&path, visit);
         }
@@ -174,22 +199,39 @@ impl Node {
 
     fn size(&self) -> usize {
         let items: usize = self.items().iter().map(Self::size).sum();
-        let entries: usize = self.entries().iter().map(|entry| 1 + entry.value.size()).sum();
+        let entries: usize = self
+            .entries()
+            .iter()
+            .map(|entry| 1 + entry.value.size())
+            .sum();
         1 + items + entries
     }
 }
 
 /// Reads one file. A tree is returned whenever there is one, also beside problems.
 pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Node> {
-    let mut builder = Builder { file, frames: Vec::new(), root: None, anchors: HashMap::new(), expanded: 0 };
+    let mut builder = Builder {
+        file,
+        frames: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        expanded: 0,
+    };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some((event, span)) = next(file, &mut parser, problems)? {
         match event {
             Event::DocumentStart(_) if documents > 0 => {
                 problems.push(
-                    Problem::error(Code::SEVERAL_DOCUMENTS, span, "the file holds more than one document")
-                        .help("keep one document per file; a directory of files can be given with `--config`"),
+                    Problem::error(
+                        Code::SEVERAL_DOCUMENTS,
+                        span,
+                        "the file holds more than one document",
+                    )
+                    .help(
+                        "keep one document per file; a directory of files can be given with \
+            `--config`",
+                    ),
                 );
                 break;
             }
@@ -204,10 +246,15 @@ pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Nod
         }
     }
     match builder.root {
-        Some(Node { value: Value::Null, .. }) | None => {
+        Some(Node {
+            value: Value::Null, ..
+        })
+        | None => {
             problems.push(
-                Problem::error(Code::EMPTY, Span::whole(file), "the file is empty")
-                    .help("an empty file is never taken for `no rules`; remove the file, or write at least `version: 1` into it"),
+                Problem::error(Code::EMPTY, Span::whole(file), "the file is empty").help(
+                    "an empty file is never taken for `no rules`; remove the file, or \
+            write at least `version: 1` into it",
+                ),
             );
             None
         }
@@ -216,7 +263,10 @@ pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Nod
 }
 
 /// The next event; the outer `None` means that a syntax error was reported.
-#[expect(clippy::option_option, reason = "the end of the stream and a reported error are different ends")]
+#[expect(
+    clippy::option_option,
+    reason = "the end of the stream and a reported error are different ends"
+)]
 fn next<'t>(
     file: u32,
     parser: &mut Parser<'t, StrInput<'t>>,
@@ -226,10 +276,18 @@ fn next<'t>(
         None => Some(None),
         Some(Ok((event, span))) => Some(Some((event, Span::new(file, span)))),
         Some(Err(error)) => {
-            let place = Span::point(file, error.marker().line() as u32, error.marker().col() as u32 + 1);
+            let place = Span::point(
+                file,
+                error.marker().line() as u32,
+                error.marker().col() as u32 + 1,
+            );
             problems.push(
-                Problem::error(Code::SYNTAX, place, format!("this is not YAML: {}", error.info()))
-                    .help("reading stops here: what follows is checked once this is repaired"),
+                Problem::error(
+                    Code::SYNTAX,
+                    place,
+                    format!("this is not YAML: {}", error.info()),
+                )
+                .help("reading stops here: what follows is checked once this is repaired"),
             );
             None
         }
@@ -245,7 +303,11 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<Box<str>, Span>, key: Option<(Box<str>, Span)> },
+    Map {
+        entries: Vec<Entry>,
+        seen: HashMap<Box<str>, Span>,
+        key: Option<(Box<str>, Span)>,
+    },
 }
 
 struct Builder {
@@ -259,7 +321,12 @@ struct Builder {
 type Refused = Box<Problem>;
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, span: Span, problems: &mut Problems) -> Result<(), Refused> {
+    fn take(
+        &mut self,
+        event: Event<'_>,
+        span: Span,
+        problems: &mut Problems,
+    ) -> Result<(), Refused> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 untagged(tag.as_deref(), span)?;
@@ -268,7 +335,10 @@ impl Builder {
                 let value = if null && !self.awaits_key() {
                     Value::Null
                 } else {
-                    Value::Scalar { text: text.into_owned().into_boxed_str(), plain }
+                    Value::Scalar {
+                        text: text.into_owned().into_boxed_str(),
+                        plain,
+                    }
                 };
                 self.close(Node { span, value }, anchor, problems)
             }
@@ -276,46 +346,81 @@ impl Builder {
                 let node = self.anchors.get(&anchor).ok_or_else(|| unfinished(span))?;
                 self.expanded += node.size();
                 self.within_budget(span)?;
-                let node = self.anchors.get(&anchor).cloned().ok_or_else(|| unfinished(span))?;
+                let node = self
+                    .anchors
+                    .get(&anchor)
+                    .cloned()
+                    .ok_or_else(|| unfinished(span))?;
                 self.close(node, 0, problems)
             }
             Event::SequenceStart(anchor, tag) => {
                 untagged(tag.as_deref(), span)?;
-                self.open(Frame { span, anchor, content: Content::List(Vec::new()) })
+                self.open(Frame {
+                    span,
+                    anchor,
+                    content: Content::List(Vec::new()),
+                })
             }
             Event::MappingStart(anchor, tag) => {
                 untagged(tag.as_deref(), span)?;
-                let content = Content::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
-                self.open(Frame { span, anchor, content })
+                let content = Content::Map {
+                    entries: Vec::new(),
+                    seen: HashMap::new(),
+                    key: None,
+                };
+                self.open(Frame {
+                    span,
+                    anchor,
+                    content,
+                })
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(frame) = self.frames.pop() else { return Ok(()) };
+                let Some(frame) = self.frames.pop() else {
+                    return Ok(());
+                };
                 let value = match frame.content {
                     Content::List(items) => Value::List(items),
                     Content::Map { entries, .. } => Value::Map(entries),
                 };
-                let end = last_span(&value).filter(|_| span.line != span.end_line || span.column == span.end_column);
+                let end = last_span(&value)
+                    .filter(|_| span.line != span.end_line || span.column == span.end_column);
                 let span = frame.span.until(end.unwrap_or(span));
                 self.close(Node { span, value }, frame.anchor, problems)
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
-                Ok(())
-            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
         }
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
+        matches!(
+            self.frames.last(),
+            Some(Frame {
+                content: Content::Map { key: None, .. },
+                ..
+            })
+        )
     }
 
     fn open(&mut self, frame: Frame) -> Result<(), Refused> {
         if self.awaits_key() {
-            let problem = Problem::error(Code::UNSUPPORTED, frame.span, "a key must be a text, not a list or a mapping");
+            let problem = Problem::error(
+                Code::UNSUPPORTED,
+                frame.span,
+                "a key must be a text, not a list or a mapping",
+            );
             return Err(Box::new(problem.help("did a `:` or a quote get lost?")));
         }
         if self.frames.len() >= MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} levels of nesting");
-            return Err(Box::new(Problem::error(Code::UNSUPPORTED, frame.span, message)));
+            return Err(Box::new(Problem::error(
+                Code::UNSUPPORTED,
+                frame.span,
+                message,
+            )));
         }
         self.frames.push(frame);
         Ok(())
@@ -331,26 +436,22 @@ impl Builder {
         match self.frames.last_mut().map(|frame| &mut frame.content) {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
-            Some(Content::Map { entries, seen, key }) => match key.take() {
-                Some((name, key_span)) => match seen.get(&name) {
-                    Some(&first) => problems.push(
-                        Problem::error(Code::DUPLICATE_KEY, key_span, format!("the key `{name}` is written twice"))
-                            .related(first, "first written here")
-                            .help("keep one of the two; a YAML reader that keeps the last one would hide the other"),
-                    ),
-                    None => {
-                        seen.insert(name.clone(), key_span);
-                        entries.push(Entry { key: name, key_span, value: node });
-                    }
-                },
-                None => match node.value {
-                    Value::Scalar { text, .. } => *key = Some((text, node.span)),
-                    _ => {
-                        let problem = Problem::error(Code::UNSUPPORTED, node.span, "a key must be a text");
-                        return Err(Box::new(problem));
-                    }
-                },
-            },
+            Some(Content::Map { entries, seen, key }) => {
+                let Some((name, key_span)) = key.take() else {
+                    *key = Some(text_key(node)?);
+                    return Ok(());
+                };
+                if let Some(&first) = seen.get(&name) {
+                    problems.push(written_twice(&name, key_span, first));
+                } else {
+                    seen.insert(name.clone(), key_span);
+                    entries.push(Entry {
+                        key: name,
+                        key_span,
+                        value: node,
+                    });
+                }
+            }
         }
         Ok(())
     }
@@ -360,22 +461,51 @@ impl Builder {
             return Ok(());
         }
         let message = format!("anchors and aliases stand for more than {MAX_EXPANSION} nodes");
-        Err(Box::new(Problem::error(Code::EXPANSION, span, message).help("write the repeated parts out")))
+        Err(Box::new(
+            Problem::error(Code::EXPANSION, span, message).help("write the repeated parts out"),
+        ))
     }
+}
+
+fn text_key(node: Node) -> Result<(Box<str>, Span), Refused> {
+    match node.value {
+        Value::Scalar { text, .. } => Ok((text, node.span)),
+        _ => Err(Box::new(Problem::error(
+            Code::UNSUPPORTED,
+            node.span,
+            "a key must be a text",
+        ))),
+    }
+}
+
+fn written_twice(name: &str, span: Span, first: Span) -> Problem {
+    let message = format!("the key `{name}` is written twice");
+    let problem = Problem::error(Code::DUPLICATE_KEY, span, message);
+    problem
+        .related(first, "first written here")
+        .help("keep one: a YAML reader that keeps the last would hide the other")
 }
 
 fn untagged(tag: Option<&saphyr_parser::Tag>, span: Span) -> Result<(), Refused> {
     match tag {
         None => Ok(()),
         Some(tag) => Err(Box::new(
-            Problem::error(Code::UNSUPPORTED, span, format!("the YAML tag `{tag}` is not read"))
-                .help("remove the tag; put a text that looks like a number into quotes"),
+            Problem::error(
+                Code::UNSUPPORTED,
+                span,
+                format!("the YAML tag `{tag}` is not read"),
+            )
+            .help("remove the tag; put a text that looks like a number into quotes"),
         )),
     }
 }
 
 fn unfinished(span: Span) -> Refused {
-    Box::new(Problem::error(Code::EXPANSION, span, "the alias stands inside of the node that it repeats"))
+    Box::new(Problem::error(
+        Code::EXPANSION,
+        span,
+        "the alias stands inside of the node that it repeats",
+    ))
 }
 
 /// Where the content of a block collection ends: its own end event stands on a later line.

@@ -74,7 +74,7 @@ fn a_call_to_nowhere_has_a_status() {
         "routes:\n- {{host: grpc.example.test, backends: [\"h2c://{}\"]}}\n",
         crate::support::free_addr()
     ));
-    crate::support::h2client::run(async {
+    run(async {
         let mut h2 = site.h2(adit.addr("webs"), "grpc.example.test").await;
         let request = http::Request::post("https://grpc.example.test/echo.Echo/Unary")
             .header("content-type", "application/grpc")

@@ -284,6 +284,26 @@ fn http2_is_never_guessed_on_a_clear_text_door() {
 }
 
 #[test]
+fn a_clear_text_door_for_http2_carries_many_streams() {
+    let site = Site::new();
+    let one = origin(Kind::Http1, "one");
+    let doors = "listeners:\n- {name: prior, role: lan, bind: \"127.0.0.1:0\", protocol: h2c}\n";
+    let adit = site.run_with(doors, &www(format!("http://{}", one.addr())));
+    run(async {
+        let mut h2 = H2::plain(adit.addr("prior")).await;
+        for _ in 0..50 {
+            let answer = h2.get("http://www.example.test/size/10").await.unwrap();
+            assert_eq!(answer.text(), "abcdefghij");
+        }
+    });
+    // HTTP/1 there is no HTTP/2.
+    let answer = site
+        .curl(adit.addr("prior"))
+        .get("http://www.example.test/");
+    assert_ne!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
 fn one_connection_carries_many_requests_to_an_h2_backend() {
     let site = Site::new();
     let one = origin(Kind::H2c, "one");

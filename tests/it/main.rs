@@ -20,13 +20,26 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on says where by panicking"
 )]
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "files are put together as they read, not as fast as possible"
+)]
 
+mod admin;
+mod commands;
+mod exposure;
 mod grpc;
 mod headers;
+mod hostile;
+mod house;
 mod http1;
 mod http2;
 mod passthrough;
 mod proxy_protocol;
+mod reload;
+mod routes;
+mod stop;
 mod support;
 mod tls;
 mod websocket;

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use crate::support::backend::Backend;
 use crate::support::h2client::run;
 use crate::support::pki::Pki;
-use crate::support::raw::{Raw, tcp};
+use crate::support::raw::Raw;
 use crate::support::site::Site;
 use crate::support::{PATIENCE, free_addr, origin};
 
@@ -199,13 +199,13 @@ fn a_reset_is_passed_on() {
             let zero = Some(std::time::Duration::ZERO);
             sockopt::set_socket_linger(client.tcp(), zero).unwrap();
         } else {
-            tell.send(client.to_end().1).unwrap();
+            tell.send(client.read_to_end().1).unwrap();
         }
     });
     let adit = site.run_with(&raw_door(backend.addr()), "");
     let mut client = Raw::connect(adit.addr("raw"));
     client.send("go");
-    let (_, ended) = client.to_end();
+    let (_, ended) = client.read_to_end();
     assert!(ended.is_err(), "the backend's reset came as a clean end");
 
     let mut client = Raw::connect(adit.addr("raw"));

@@ -7,9 +7,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+use super::AccessLogFormat;
 use super::text;
 use super::time::{Clock, Style};
-use super::AccessLogFormat;
 
 /// A request or relayed connection that ended, as `handle` holds it. What is not known or does not
 /// apply stays `None` or empty and is left out of JSON.
@@ -183,6 +183,22 @@ const WORD: usize = 64;
 const PATH: usize = 1_024;
 const TEXT: usize = 256;
 
+/// Room that is made for a line at once.
+const LINE: usize = 1_024;
+
+/// What stands before a member's value.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+/// The same with the quote that opens a string.
+macro_rules! quoted {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"")
+    };
+}
+
 /// Writes lines of one format for one worker.
 #[derive(Debug)]
 pub(super) struct Formatter {
@@ -199,7 +215,12 @@ impl Formatter {
             AccessLogFormat::Combined => Style::Common,
             AccessLogFormat::Json | AccessLogFormat::Off => Style::Rfc3339,
         };
-        Self { format, worker, sequence: 0, clock: Clock::new(style) }
+        Self {
+            format,
+            worker,
+            sequence: 0,
+            clock: Clock::new(style),
+        }
     }
 
     /// Appends one line.
@@ -213,44 +234,49 @@ impl Formatter {
     }
 
     fn json(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        out.reserve(LINE);
         out.extend_from_slice(b"{\"time\":\"");
         self.clock.write(out, record.time);
         out.push(b'"');
         let mut fields = Fields(out);
-        fields.number("worker", self.worker as u64);
-        fields.number("seq", self.sequence);
-        fields.text("request_id", record.request_id.as_bytes(), WORD);
-        fields.text("channel", record.channel.as_bytes(), WORD);
-        fields.text("listener", record.listener.as_bytes(), NAME);
-        fields.ip("client_ip", record.client_ip);
-        fields.text("client_ip_from", record.client_ip_from.as_bytes(), WORD);
-        fields.peer(record.peer);
-        fields.text("sni", record.sni, NAME);
-        fields.text("alpn", record.alpn, WORD);
-        fields.text("tls_version", record.tls_version.as_bytes(), WORD);
-        fields.text("tls_cipher", record.tls_cipher.as_bytes(), WORD);
-        fields.flag("tls_resumed", record.tls_resumed);
-        fields.text("protocol", record.protocol.as_bytes(), WORD);
-        fields.text("method", record.method, WORD);
-        fields.text("host", record.host, NAME);
-        fields.path(record.path);
-        fields.text("route", record.route.as_bytes(), TEXT);
-        fields.text("upstream", record.upstream.as_bytes(), NAME);
-        fields.text("endpoint", record.endpoint.as_bytes(), TEXT);
-        fields.number("attempts", record.attempts.into());
-        fields.number("status", record.status.into());
-        fields.number("bytes_in", record.bytes_in);
-        fields.number("bytes_out", record.bytes_out);
-        fields.millis("duration_ms", Some(record.timings.total));
-        fields.millis("handshake_ms", record.timings.handshake);
-        fields.millis("head_ms", record.timings.head);
-        fields.millis("connect_ms", record.timings.connect);
-        fields.millis("first_byte_ms", record.timings.first_byte);
-        fields.text("termination", record.termination.as_str().as_bytes(), WORD);
-        fields.text("rule", record.rule.as_bytes(), WORD);
-        fields.flag("draining", record.draining);
-        fields.text("user_agent", record.user_agent, TEXT);
-        fields.text("referer", text::without_query(record.referer), PATH);
+        fields.number(name!("worker"), self.worker as u64);
+        fields.number(name!("seq"), self.sequence);
+        fields.text(quoted!("request_id"), record.request_id.as_bytes(), WORD);
+        fields.text(quoted!("channel"), record.channel.as_bytes(), WORD);
+        fields.text(quoted!("listener"), record.listener.as_bytes(), NAME);
+        fields.ip(quoted!("client_ip"), record.client_ip);
+        fields.word(quoted!("client_ip_from"), record.client_ip_from);
+        fields.peer(quoted!("peer"), record.peer);
+        fields.text(quoted!("sni"), record.sni, NAME);
+        fields.text(quoted!("alpn"), record.alpn, WORD);
+        fields.word(quoted!("tls_version"), record.tls_version);
+        fields.text(quoted!("tls_cipher"), record.tls_cipher.as_bytes(), WORD);
+        fields.flag(name!("tls_resumed"), record.tls_resumed);
+        fields.word(quoted!("protocol"), record.protocol);
+        fields.text(quoted!("method"), record.method, WORD);
+        fields.text(quoted!("host"), record.host, NAME);
+        fields.path(quoted!("path"), record.path);
+        fields.text(quoted!("route"), record.route.as_bytes(), TEXT);
+        fields.text(quoted!("upstream"), record.upstream.as_bytes(), NAME);
+        fields.text(quoted!("endpoint"), record.endpoint.as_bytes(), TEXT);
+        fields.number(name!("attempts"), record.attempts.into());
+        fields.number(name!("status"), record.status.into());
+        fields.number(name!("bytes_in"), record.bytes_in);
+        fields.number(name!("bytes_out"), record.bytes_out);
+        fields.millis(name!("duration_ms"), Some(record.timings.total));
+        fields.millis(name!("handshake_ms"), record.timings.handshake);
+        fields.millis(name!("head_ms"), record.timings.head);
+        fields.millis(name!("connect_ms"), record.timings.connect);
+        fields.millis(name!("first_byte_ms"), record.timings.first_byte);
+        fields.word(quoted!("termination"), record.termination.as_str());
+        fields.word(quoted!("rule"), record.rule);
+        fields.flag(name!("draining"), record.draining);
+        fields.text(quoted!("user_agent"), record.user_agent, TEXT);
+        fields.text(
+            quoted!("referer"),
+            text::without_query(record.referer),
+            PATH,
+        );
         out.extend_from_slice(b"}\n");
     }
 
@@ -268,9 +294,10 @@ impl Formatter {
         text::number(out, record.status.into());
         out.push(b' ');
         text::number(out, record.bytes_out);
-        for (field, limit) in
-            [(text::without_query(record.referer), PATH), (record.user_agent, TEXT)]
-        {
+        for (field, limit) in [
+            (text::without_query(record.referer), PATH),
+            (record.user_agent, TEXT),
+        ] {
             out.extend_from_slice(b" \"");
             if field.is_empty() {
                 out.push(b'-');
@@ -282,69 +309,71 @@ impl Formatter {
     }
 }
 
-/// Members of a JSON object after its first.
+/// Members of a JSON object after its first. What is empty is left out.
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
-    fn name(&mut self, name: &str) {
-        self.0.extend_from_slice(b",\"");
+    fn open(&mut self, name: &str) {
         self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
     }
 
     fn text(&mut self, name: &str, value: &[u8], limit: usize) {
-        if value.is_empty() {
-            return;
+        if !value.is_empty() {
+            self.open(name);
+            text::json_escaped(self.0, value, limit);
+            self.0.push(b'"');
         }
-        self.name(name);
-        self.0.push(b'"');
-        text::json_escaped(self.0, value, limit);
-        self.0.push(b'"');
     }
 
-    fn path(&mut self, path: &[u8]) {
-        if path.is_empty() {
-            return;
+    /// One of our own words: it needs no escaping.
+    fn word(&mut self, name: &str, word: &'static str) {
+        if !word.is_empty() {
+            self.open(name);
+            self.0.extend_from_slice(word.as_bytes());
+            self.0.push(b'"');
         }
-        self.name("path");
-        self.0.push(b'"');
-        text::path(self.0, path, PATH, text::json_escaped);
-        self.0.push(b'"');
+    }
+
+    fn path(&mut self, name: &str, path: &[u8]) {
+        if !path.is_empty() {
+            self.open(name);
+            text::path(self.0, path, PATH, text::json_escaped);
+            self.0.push(b'"');
+        }
     }
 
     fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
+        self.open(name);
         text::number(self.0, value);
     }
 
     fn flag(&mut self, name: &str, set: bool) {
         if set {
-            self.name(name);
+            self.open(name);
             self.0.extend_from_slice(b"true");
         }
     }
 
     fn ip(&mut self, name: &str, address: IpAddr) {
-        self.name(name);
-        self.0.push(b'"');
+        self.open(name);
         text::ip(self.0, address);
         self.0.push(b'"');
     }
 
-    fn peer(&mut self, peer: Option<SocketAddr>) {
+    fn peer(&mut self, name: &str, peer: Option<SocketAddr>) {
         if let Some(peer) = peer {
-            self.name("peer");
-            self.0.push(b'"');
+            self.open(name);
             text::socket(self.0, peer);
             self.0.push(b'"');
         }
     }
 
     fn millis(&mut self, name: &str, duration: Option<Duration>) {
-        let Some(duration) = duration else { return };
-        self.name(name);
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        text::number(self.0, micros / 1_000);
-        text::thousandths(self.0, micros % 1_000);
+        if let Some(duration) = duration {
+            self.open(name);
+            let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            text::number(self.0, micros / 1_000);
+            text::thousandths(self.0, micros % 1_000);
+        }
     }
 }

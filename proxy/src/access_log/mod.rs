@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-pub use format::{Record, Termination, Timings};
 use format::Formatter;
+pub use format::{Record, Termination, Timings};
 use writer::Writer;
 
 /// Size of a worker's buffer.
@@ -68,13 +68,20 @@ impl AccessLog {
                 Some(Arc::new(Writer::start(target)?))
             }
         };
-        Ok(Self { format, writer, workers: Arc::default() })
+        Ok(Self {
+            format,
+            writer,
+            workers: Arc::default(),
+        })
     }
 
     /// The part of one worker, to be made on its thread; numbered in the order of the calls.
     pub fn worker(&self) -> WorkerLog {
         let worker = self.workers.fetch_add(1, Ordering::Relaxed);
-        let buffer = Buffer { formatter: Formatter::new(self.format, worker), lines: Vec::new() };
+        let buffer = Buffer {
+            formatter: Formatter::new(self.format, worker),
+            lines: Vec::new(),
+        };
         WorkerLog {
             writer: self.writer.clone(),
             buffer: RefCell::new(buffer),

@@ -12,18 +12,30 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 const CUT: &[u8] = b"...";
 
 /// Whether a byte stands for itself in both formats.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        plain[byte] = byte as u8 != b'"' && byte as u8 != b'\\';
-        byte += 1;
-    }
-    plain
-};
-
 fn is_plain(byte: u8) -> bool {
-    PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
+    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
+}
+
+/// The same for many bytes, eight at a time: a borrow out of a byte marks one that is smaller than
+/// what was subtracted, and what comes out nonzero has at least one true mark.
+fn all_plain(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let marks = |block: [u8; 8]| {
+        let word = u64::from_ne_bytes(block);
+        let quoted = equal(word, b'"') | equal(word, b'\\');
+        (word | below(word, 0x20) | equal(word, 0x7f) | quoted) & HIGH
+    };
+    // The last eight bytes overlap the last whole block.
+    match value.last_chunk() {
+        Some(last) => {
+            let (blocks, _) = value.as_chunks();
+            marks(*last) == 0 && blocks.iter().all(|block| marks(*block) == 0)
+        }
+        None => value.iter().all(|byte| is_plain(*byte)),
+    }
 }
 
 fn hex(out: &mut Vec<u8>, byte: u8) {
@@ -34,7 +46,9 @@ fn hex(out: &mut Vec<u8>, byte: u8) {
 
 /// Splits off what is over the limit, at a character if the text is UTF-8.
 fn cut(value: &[u8], limit: usize) -> (&[u8], &'static [u8]) {
-    let Some((mut kept, rest)) = value.split_at_checked(limit) else { return (value, b"") };
+    let Some((mut kept, rest)) = value.split_at_checked(limit) else {
+        return (value, b"");
+    };
     if rest.is_empty() {
         return (value, b"");
     }
@@ -51,11 +65,14 @@ fn cut(value: &[u8], limit: usize) -> (&[u8], &'static [u8]) {
 /// For the inside of a JSON string. Bytes that are not UTF-8 are shown as `\xNN` in the string.
 pub(super) fn json_escaped(out: &mut Vec<u8>, value: &[u8], limit: usize) {
     let (value, end) = cut(value, limit);
-    if value.iter().all(|byte| is_plain(*byte)) {
+    if all_plain(value) {
         out.extend_from_slice(value);
     } else {
         for chunk in value.utf8_chunks() {
-            chunk.valid().chars().for_each(|character| json_character(out, character));
+            chunk
+                .valid()
+                .chars()
+                .for_each(|character| json_character(out, character));
             for byte in chunk.invalid() {
                 out.extend_from_slice(b"\\\\x");
                 hex(out, *byte);
@@ -85,12 +102,16 @@ fn json_character(out: &mut Vec<u8>, character: char) {
 /// For the inside of quotes in the combined format: `\xNN`, as the web servers write it.
 pub(super) fn hex_escaped(out: &mut Vec<u8>, value: &[u8], limit: usize) {
     let (value, end) = cut(value, limit);
-    for byte in value {
-        if is_plain(*byte) {
-            out.push(*byte);
-        } else {
-            out.extend_from_slice(b"\\x");
-            hex(out, *byte);
+    if all_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        for byte in value {
+            if is_plain(*byte) {
+                out.push(*byte);
+            } else {
+                out.extend_from_slice(b"\\x");
+                hex(out, *byte);
+            }
         }
     }
     out.extend_from_slice(end);
@@ -103,13 +124,22 @@ pub(super) fn path(
     limit: usize,
     escaped: impl Fn(&mut Vec<u8>, &[u8], usize),
 ) {
-    let Some(mark) = memchr::memchr(b'?', target) else { return escaped(out, target, limit) };
+    let Some(mark) = memchr::memchr(b'?', target) else {
+        return escaped(out, target, limit);
+    };
     let (path, query) = target.split_at_checked(mark).unwrap_or((target, b""));
     escaped(out, path, limit);
     let mut left = limit;
     let mut separator = b'?';
-    for parameter in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&') {
-        let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
+    for parameter in query
+        .get(1..)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'&')
+    {
+        let name = parameter
+            .split(|byte| *byte == b'=')
+            .next()
+            .unwrap_or_default();
         out.push(separator);
         separator = b'&';
         escaped(out, name, left);
@@ -122,7 +152,9 @@ pub(super) fn path(
 
 /// A URL up to its query or fragment.
 pub(super) fn without_query(url: &[u8]) -> &[u8] {
-    url.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+    url.split(|byte| matches!(byte, b'?' | b'#'))
+        .next()
+        .unwrap_or_default()
 }
 
 /// A number.

@@ -23,11 +23,17 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(style: Style) -> Self {
-        Self { style, second: None, text: Vec::with_capacity(32) }
+        Self {
+            style,
+            second: None,
+            text: Vec::with_capacity(32),
+        }
     }
 
     pub(super) fn write(&mut self, out: &mut Vec<u8>, time: SystemTime) {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         if self.second != Some(since.as_secs()) {
             self.second = Some(since.as_secs());
             self.text.clear();
@@ -45,8 +51,9 @@ impl Clock {
     }
 }
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// A second of the Gregorian calendar.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +75,11 @@ impl Civil {
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let month = if shifted < 10 {
+            shifted + 3
+        } else {
+            shifted - 9
+        };
         Self {
             year: days / DAYS_IN_400_YEARS * 400 + year_of_era + u64::from(month <= 2),
             month,
@@ -90,7 +101,9 @@ impl Civil {
             Style::Common => {
                 padded(out, self.day, 10);
                 out.push(b'/');
-                let month = MONTHS.get(self.month.saturating_sub(1) as usize).unwrap_or(&"");
+                let month = MONTHS
+                    .get(self.month.saturating_sub(1) as usize)
+                    .unwrap_or(&"");
                 out.extend_from_slice(month.as_bytes());
                 out.push(b'/');
                 padded(out, self.year, 1_000);
@@ -130,12 +143,36 @@ mod tests {
     fn dates_are_those_of_the_calendar() {
         for (millis, rfc3339, common) in [
             (0, "1970-01-01T00:00:00.000Z", "01/Jan/1970:00:00:00 +0000"),
-            (951_782_399_999, "2000-02-28T23:59:59.999Z", "28/Feb/2000:23:59:59 +0000"),
-            (951_782_400_007, "2000-02-29T00:00:00.007Z", "29/Feb/2000:00:00:00 +0000"),
-            (951_868_800_050, "2000-03-01T00:00:00.050Z", "01/Mar/2000:00:00:00 +0000"),
-            (1_763_636_363_123, "2025-11-20T10:59:23.123Z", "20/Nov/2025:10:59:23 +0000"),
-            (2_147_483_648_000, "2038-01-19T03:14:08.000Z", "19/Jan/2038:03:14:08 +0000"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z", "01/Mar/2100:00:00:00 +0000"),
+            (
+                951_782_399_999,
+                "2000-02-28T23:59:59.999Z",
+                "28/Feb/2000:23:59:59 +0000",
+            ),
+            (
+                951_782_400_007,
+                "2000-02-29T00:00:00.007Z",
+                "29/Feb/2000:00:00:00 +0000",
+            ),
+            (
+                951_868_800_050,
+                "2000-03-01T00:00:00.050Z",
+                "01/Mar/2000:00:00:00 +0000",
+            ),
+            (
+                1_763_636_363_123,
+                "2025-11-20T10:59:23.123Z",
+                "20/Nov/2025:10:59:23 +0000",
+            ),
+            (
+                2_147_483_648_000,
+                "2038-01-19T03:14:08.000Z",
+                "19/Jan/2038:03:14:08 +0000",
+            ),
+            (
+                4_107_542_400_000,
+                "2100-03-01T00:00:00.000Z",
+                "01/Mar/2100:00:00:00 +0000",
+            ),
         ] {
             assert_eq!(show(Style::Rfc3339, millis), rfc3339);
             assert_eq!(show(Style::Common, millis), common);
@@ -147,7 +184,10 @@ mod tests {
         let mut clock = Clock::new(Style::Rfc3339);
         let mut out = Vec::new();
         for millis in [5_000, 5_999, 1_000] {
-            clock.write(&mut out, SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+            clock.write(
+                &mut out,
+                SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+            );
             out.push(b' ');
         }
         assert_eq!(

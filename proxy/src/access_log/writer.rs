@@ -22,7 +22,10 @@ const QUEUE: usize = 64;
 const STALL: Duration = Duration::from_secs(5);
 
 enum Message {
-    Lines { lines: Vec<u8>, count: u64 },
+    Lines {
+        lines: Vec<u8>,
+        count: u64,
+    },
     /// Wakes the thread to look at its flags.
     Wake,
     Finish,
@@ -49,16 +52,33 @@ impl Writer {
         let (end, ended) = sync_channel::<()>(1);
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("access-log".into()).spawn(move || {
-            Sink { target, output, midline: false, failing: false, shared: theirs }.run(&messages);
-            // Its end is what `finish` waits for.
-            drop(end);
-        })?;
-        Ok(Self { queue, shared, ended: Mutex::new(ended) })
+        thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || {
+                Sink {
+                    target,
+                    output,
+                    midline: false,
+                    failing: false,
+                    shared: theirs,
+                }
+                .run(&messages);
+                // Its end is what `finish` waits for.
+                drop(end);
+            })?;
+        Ok(Self {
+            queue,
+            shared,
+            ended: Mutex::new(ended),
+        })
     }
 
     pub(super) fn send(&self, lines: Vec<u8>, count: u64) {
-        if self.queue.try_send(Message::Lines { lines, count }).is_err() {
+        if self
+            .queue
+            .try_send(Message::Lines { lines, count })
+            .is_err()
+        {
             self.shared.dropped.fetch_add(count, Ordering::Relaxed);
         }
     }
@@ -113,8 +133,14 @@ impl Sink {
     }
 
     fn write(&mut self, lines: &[u8], count: u64) {
-        let started = if self.midline { self.output.write_all(b"\n").map_err(|(_, e)| e) } else { Ok(()) };
-        let result = started.map_err(|error| (0, error)).and_then(|()| self.output.write_all(lines));
+        let started = if self.midline {
+            self.output.write_all(b"\n").map_err(|(_, e)| e)
+        } else {
+            Ok(())
+        };
+        let result = started
+            .map_err(|error| (0, error))
+            .and_then(|()| self.output.write_all(lines));
         match result {
             Ok(()) => {
                 self.midline = false;
@@ -124,11 +150,13 @@ impl Sink {
             }
             Err((written, error)) => {
                 let complete = lines.get(..written).unwrap_or_default();
-                let kept = complete.iter().filter(|byte| **byte == b'\n').count() as u64;
+                let kept = memchr::memchr_iter(b'\n', complete).count() as u64;
                 if written > 0 {
                     self.midline = complete.last() != Some(&b'\n');
                 }
-                self.shared.dropped.fetch_add(count.saturating_sub(kept), Ordering::Relaxed);
+                self.shared
+                    .dropped
+                    .fetch_add(count.saturating_sub(kept), Ordering::Relaxed);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "access log cannot be written: lines are dropped");
                 }
@@ -142,7 +170,9 @@ impl Sink {
                 self.output = output;
                 self.midline = false;
             }
-            Err(error) => tracing::error!(%error, "access log cannot be reopened: the old file is kept"),
+            Err(error) => {
+                tracing::error!(%error, "access log cannot be reopened: the old file is kept");
+            }
         }
     }
 }
@@ -186,7 +216,10 @@ impl Output {
     /// Waits for a descriptor that somebody else made non-blocking.
     fn wait(&self) -> io::Result<()> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let timeout = Timespec { tv_sec: STALL.as_secs() as i64, tv_nsec: 0 };
+        let timeout = Timespec {
+            tv_sec: STALL.as_secs() as i64,
+            tv_nsec: 0,
+        };
         let mut descriptors = [PollFd::new(&self.0, PollFlags::OUT)];
         match poll(&mut descriptors, Some(&timeout)) {
             Ok(0) => Err(io::ErrorKind::TimedOut.into()),

@@ -92,11 +92,6 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Whether the body has been read to its end.
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
     fn size_line(&mut self, input: &mut BytesMut, limits: &Limits) -> Result<Option<u64>, Violation> {
         let longest = MAX_SIZE_DIGITS + limits.chunk_extension + 2;
         let window = input.get(..input.len().min(longest)).unwrap_or_default();
@@ -306,7 +301,6 @@ mod tests {
             }
         }
         assert_eq!(body, b"hello world");
-        assert!(decoder.is_done());
         assert_eq!(trailers.unwrap().get("x-sum").unwrap(), "1");
     }
 }

@@ -44,11 +44,6 @@ impl Connection {
         }
     }
 
-    /// Whether it has served a request before.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used
-    }
-
     /// Whether the backend has neither closed it nor sent anything (D-91).
     pub(crate) fn is_quiet(&self) -> bool {
         self.wire.input.borrow().is_empty()

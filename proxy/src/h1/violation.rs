@@ -50,7 +50,6 @@ impl Violation {
     pub(crate) const CODING: Self = Self::bad("D-14", "transfer-encoding");
     pub(crate) const CODING_ORDER: Self = Self::bad("D-15", "chunked-not-last");
     pub(crate) const CODING_IN_1_0: Self = Self::bad("D-16", "transfer-encoding-in-1.0");
-    pub(crate) const TRUNCATED: Self = Self::bad("D-19", "truncated-body");
     pub(crate) const BARE_LF: Self = Self::bad("D-30", "bare-lf");
     pub(crate) const BARE_CR: Self = Self::bad("D-31", "bare-cr");
     pub(crate) const CONTROL: Self = Self::bad("D-32", "control-character");

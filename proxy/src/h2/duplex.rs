@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Both halves of a stream.
 #[derive(Debug)]
-pub struct Duplex {
+pub(crate) struct Duplex {
     send: SendStream<Bytes>,
     receive: RecvStream,
     unread: Bytes,

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -121,6 +122,13 @@ impl Body {
         match self.source {
             Source::Upgraded(upgraded) => Ok((*upgraded, self.load)),
             source => Err(Self { source, ..self }),
+        }
+    }
+
+    /// Sets how long an upgraded connection may be silent.
+    pub(crate) fn set_upgraded_idle(&mut self, idle: Duration) {
+        if let Source::Upgraded(upgraded) = &mut self.source {
+            upgraded.idle = Some(idle);
         }
     }
 

@@ -65,6 +65,7 @@ pub(crate) async fn forward(
         }
         let mut response = result?;
         response.body.carry(place);
+        response.body.set_upgraded_idle(route.upgraded_idle);
         return Ok(response);
     }
 }
@@ -314,7 +315,7 @@ pub(crate) async fn join(live: &Live, client: Upgraded, backend: Upgraded) {
     let limits = live.worker().limits();
     let options = RelayOptions {
         buffer: limits.relay_buffer,
-        idle: limits.tunnel_idle_timeout,
+        idle: backend.idle.unwrap_or(limits.tunnel_idle_timeout),
         half_close: limits.half_close_timeout,
     };
     let counters = RelayCounters::default();

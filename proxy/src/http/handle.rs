@@ -34,7 +34,7 @@ pub(crate) async fn handle(
     trail: &mut Trail,
 ) -> Response {
     if info.door.spec().kind == ListenerKind::Admin {
-        return worker.shared.admin.respond(&request);
+        return worker.shared.admin.respond(&request).await;
     }
     let current = worker.current();
     let decided = decide(worker, &current.snapshot, info, &mut request, trail);

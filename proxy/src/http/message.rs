@@ -35,7 +35,7 @@ pub struct Request {
     /// Whether the client reads trailers.
     pub accepts_trailers: bool,
     /// Where interim responses go.
-    pub interim: Interim,
+    pub(crate) interim: Interim,
 }
 
 /// A WebSocket handshake (D-85; RFC 8441).
@@ -71,7 +71,7 @@ impl Response {
 
 /// The way of interim responses to the client.
 #[derive(Clone, Debug)]
-pub enum Interim {
+pub(crate) enum Interim {
     /// The client cannot take any (HTTP/1.0).
     None,
     /// Written to the connection before the final head.

@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,16 +20,18 @@ use crate::relay::RawSocket;
 
 /// One end of an upgraded connection, with what was read of it beyond the handshake.
 #[derive(Debug)]
-pub struct Upgraded {
+pub(crate) struct Upgraded {
     /// The bytes to come.
     pub end: End,
     /// The bytes that are here already.
     pub leftover: Bytes,
+    /// How long neither side may say anything, if the route says so.
+    pub idle: Option<Duration>,
 }
 
 /// Where upgraded bytes flow.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     /// A connection of its own.
     Stream(Stream),
     /// One HTTP/2 stream.
@@ -40,6 +43,7 @@ impl Upgraded {
         Self {
             end: End::Stream(stream),
             leftover,
+            idle: None,
         }
     }
 
@@ -47,6 +51,7 @@ impl Upgraded {
         Self {
             end: End::H2(duplex),
             leftover: Bytes::new(),
+            idle: None,
         }
     }
 }

@@ -36,7 +36,11 @@ pub(super) struct Family<T> {
 
 impl<T> Family<T> {
     pub(super) fn new(other: T, limit: usize) -> Self {
-        Self { known: Mutex::default(), other: Arc::new(other), limit }
+        Self {
+            known: Mutex::default(),
+            other: Arc::new(other),
+            limit,
+        }
     }
 
     /// The series of a key, made by `make` when it is new.
@@ -48,7 +52,10 @@ impl<T> Family<T> {
             Entry::Vacant(_) if full => Arc::clone(&self.other),
             Entry::Vacant(entry) => {
                 let stats = Arc::new(make());
-                entry.insert(Known { stats: Arc::clone(&stats), last_used: generation });
+                entry.insert(Known {
+                    stats: Arc::clone(&stats),
+                    last_used: generation,
+                });
                 stats
             }
         }
@@ -67,7 +74,10 @@ impl<T> Family<T> {
     /// All series in the order of their keys; `other` is last.
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         let known = self.lock();
-        let mut series: Vec<_> = known.iter().map(|(key, known)| (key, &known.stats)).collect();
+        let mut series: Vec<_> = known
+            .iter()
+            .map(|(key, known)| (key, &known.stats))
+            .collect();
         series.sort_unstable_by_key(|(key, _)| *key);
         let named = series.into_iter().map(|(_, stats)| Arc::clone(stats));
         named.chain([Arc::clone(&self.other)]).collect()
@@ -80,7 +90,9 @@ impl<T> Family<T> {
 
 /// A label value within its length.
 pub(super) fn label(value: &str) -> &str {
-    value.get(..value.floor_char_boundary(LABEL_BYTES)).unwrap_or(value)
+    value
+        .get(..value.floor_char_boundary(LABEL_BYTES))
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -116,7 +128,10 @@ mod tests {
             family.retire(generation);
             assert_eq!(family.all().len(), left, "generation {generation}");
         }
-        assert!(Arc::ptr_eq(&held, &family.intern("held".into(), 9, || "new")));
+        assert!(Arc::ptr_eq(
+            &held,
+            &family.intern("held".into(), 9, || "new")
+        ));
     }
 
     #[test]

@@ -106,7 +106,11 @@ struct Refusals(Box<[(OnceLock<&'static str>, Counter)]>);
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self((0..RULES).map(|_| (OnceLock::new(), Counter::default())).collect())
+        Self(
+            (0..RULES)
+                .map(|_| (OnceLock::new(), Counter::default()))
+                .collect(),
+        )
     }
 }
 
@@ -121,13 +125,18 @@ impl Refusals {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().map_while(|(name, counter)| Some((*name.get()?, counter.value())))
+        self.0
+            .iter()
+            .map_while(|(name, counter)| Some((*name.get()?, counter.value())))
     }
 }
 
 impl ListenerStats {
     pub(super) fn new(name: &str, workers: usize) -> Self {
-        Self { name: label(name).into(), shards: PerWorker::new(workers) }
+        Self {
+            name: label(name).into(),
+            shards: PerWorker::new(workers),
+        }
     }
 
     pub(super) fn other(workers: usize) -> Self {
@@ -142,7 +151,10 @@ impl ListenerStats {
     /// Counts a connection until the answer is dropped.
     pub fn connection(self: &Arc<Self>, worker: usize) -> OpenConnection {
         self.shards.of(worker).opened.increment();
-        OpenConnection { listener: Arc::clone(self), worker }
+        OpenConnection {
+            listener: Arc::clone(self),
+            worker,
+        }
     }
 
     /// Counts a TLS handshake that ended.
@@ -155,7 +167,11 @@ impl ListenerStats {
 
     /// Counts a refusal by the id of the rule that made it (O-01).
     pub fn refused(&self, worker: usize, rule: &'static str) {
-        self.shards.of(worker).refused.get_or_init(Refusals::default).count(rule);
+        self.shards
+            .of(worker)
+            .refused
+            .get_or_init(Refusals::default)
+            .count(rule);
     }
 
     /// The counters of this moment.
@@ -164,7 +180,12 @@ impl ListenerStats {
         let closed = self.shards.sum(|shard| shard.closed.value());
         let mut refused: Vec<(&'static str, u64)> = Vec::new();
         for shard in self.shards.iter() {
-            for (rule, count) in shard.refused.get().iter().flat_map(|refusals| refusals.iter()) {
+            for (rule, count) in shard
+                .refused
+                .get()
+                .iter()
+                .flat_map(|refusals| refusals.iter())
+            {
                 match refused.iter_mut().find(|(known, _)| *known == rule) {
                     Some((_, total)) => *total += count,
                     None => refused.push((rule, count)),

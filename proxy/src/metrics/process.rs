@@ -17,7 +17,10 @@ pub(super) struct ProcessReading {
 pub(super) fn read() -> ProcessReading {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     ProcessReading {
         resident_bytes: pages.map(|pages| pages * rustix::param::page_size() as u64),
@@ -27,9 +30,11 @@ pub(super) fn read() -> ProcessReading {
             .map(|entries| (entries.count() as u64).saturating_sub(1)),
         descriptor_limit: limit.current,
         threads: field(&stat, 20),
-        cpu_seconds: field(&stat, 14).zip(field(&stat, 15)).map(|(user, system)| {
-            (user + system) as f64 / rustix::param::clock_ticks_per_second() as f64
-        }),
+        cpu_seconds: field(&stat, 14)
+            .zip(field(&stat, 15))
+            .map(|(user, system)| {
+                (user + system) as f64 / rustix::param::clock_ticks_per_second() as f64
+            }),
     }
 }
 
@@ -56,7 +61,10 @@ mod tests {
     #[test]
     fn a_strange_process_name_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 9 0 1 1 1";
-        assert_eq!((field(stat, 14), field(stat, 15), field(stat, 20)), (Some(250), Some(50), Some(9)));
+        assert_eq!(
+            (field(stat, 14), field(stat, 15), field(stat, 20)),
+            (Some(250), Some(50), Some(9))
+        );
         assert_eq!(field("", 20), None);
     }
 }

@@ -76,19 +76,25 @@ impl Metrics {
     /// The counters of a door: the same object for the same name in every generation.
     pub fn listener(&self, name: &str) -> Arc<ListenerStats> {
         let stats = ListenerStats::new(name, self.workers);
-        self.listeners.intern(stats.name().into(), self.generation(), || stats)
+        self.listeners
+            .intern(stats.name().into(), self.generation(), || stats)
     }
 
     /// Reads an upstream at every scrape, for as long as it lives.
     pub fn watch(&self, upstream: &Arc<Upstream>) {
         let mut upstreams = lock(&self.upstreams);
-        upstreams.retain(|known| known.strong_count() > 0 && known.as_ptr() != Arc::as_ptr(upstream));
+        upstreams
+            .retain(|known| known.strong_count() > 0 && known.as_ptr() != Arc::as_ptr(upstream));
         upstreams.push(Arc::downgrade(upstream));
     }
 
     /// A generation was published and is served. Series that nobody uses any more go after two.
     pub fn published(&self, generation: u64, now: Instant) {
-        *lock(&self.config) = ConfigState { generation, valid: true, published: Some(now) };
+        *lock(&self.config) = ConfigState {
+            generation,
+            valid: true,
+            published: Some(now),
+        };
         self.generation.store(generation, Ordering::Relaxed);
         self.routes.retire(generation);
         self.listeners.retire(generation);
@@ -133,7 +139,12 @@ impl Metrics {
             started: self.started,
             config: self.config(),
             routes: self.routes.all().iter().map(|route| route.read()).collect(),
-            listeners: self.listeners.all().iter().map(|listener| listener.read()).collect(),
+            listeners: self
+                .listeners
+                .all()
+                .iter()
+                .map(|listener| listener.read())
+                .collect(),
             upstreams: self.read_upstreams(),
             certificates: lock(&self.certificates).iter().map(expiry).collect(),
             panics: self.shards.sum(|shard| shard.panics.value()),
@@ -154,7 +165,10 @@ impl Metrics {
     /// Old and new generations of an upstream live side by side until the old one has drained: they
     /// share their counters, and what is in flight adds up.
     fn read_upstreams(&self) -> Vec<UpstreamReading> {
-        let live: Vec<_> = lock(&self.upstreams).iter().filter_map(Weak::upgrade).collect();
+        let live: Vec<_> = lock(&self.upstreams)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         let now = Instant::now();
         let mut readings = BTreeMap::new();
         for upstream in &live {
@@ -163,7 +177,10 @@ impl Metrics {
             reading.name = name;
             reading.take(upstream.stats());
             // What the newest one declares tells who is healthy.
-            reading.endpoints.iter_mut().for_each(|endpoint| endpoint.fit = None);
+            reading
+                .endpoints
+                .iter_mut()
+                .for_each(|endpoint| endpoint.fit = None);
             for endpoint in upstream.endpoints().iter() {
                 reading.add(
                     endpoint.label(),
@@ -219,8 +236,11 @@ impl Reading {
     /// Routes as they changed since an earlier reading, and the time between. A route that the
     /// earlier one lacks counts from zero.
     pub fn routes_since(&self, earlier: &Self) -> (Duration, Vec<RouteReading>) {
-        let known: BTreeMap<_, _> =
-            earlier.routes.iter().map(|route| ((&route.host, &route.route), route)).collect();
+        let known: BTreeMap<_, _> = earlier
+            .routes
+            .iter()
+            .map(|route| ((&route.host, &route.route), route))
+            .collect();
         let change = |route: &RouteReading| match known.get(&(&route.host, &route.route)) {
             Some(then) => route.since(then),
             None => route.clone(),
@@ -283,7 +303,11 @@ impl UpstreamReading {
 
     fn add(&mut self, address: &Arc<str>, active: usize, fit: bool, stats: &EndpointStats) {
         // An address may be declared with two protocols: it is one line, and its counters are one.
-        if let Some(known) = self.endpoints.iter_mut().find(|known| known.address == *address) {
+        if let Some(known) = self
+            .endpoints
+            .iter_mut()
+            .find(|known| known.address == *address)
+        {
             known.active += active;
             known.fit = Some(fit || known.fit.unwrap_or(false));
             return;
@@ -314,7 +338,10 @@ mod tests {
         assert_eq!(again.read().requests(), 1);
         assert!(metrics.config().valid);
         metrics.rejected();
-        assert_eq!((metrics.config().valid, metrics.config().generation), (false, 2));
+        assert_eq!(
+            (metrics.config().valid, metrics.config().generation),
+            (false, 2)
+        );
     }
 
     #[test]
@@ -334,10 +361,15 @@ mod tests {
         for worker in 0..2 {
             route.record(worker, 503, Duration::from_millis(40), 0, 0);
         }
-        metrics.route("a.example", "/api").record(0, 200, Duration::from_millis(40), 0, 0);
+        metrics
+            .route("a.example", "/api")
+            .record(0, 200, Duration::from_millis(40), 0, 0);
         let (_, routes) = metrics.read().routes_since(&before);
         let hosts = Reading::by_host(&routes);
-        let host = hosts.iter().find(|host| &*host.host == "a.example").unwrap();
+        let host = hosts
+            .iter()
+            .find(|host| &*host.host == "a.example")
+            .unwrap();
         assert_eq!((host.requests(), host.server_errors()), (3, 2));
         assert!(host.duration.quantile(0.95).unwrap() > Duration::from_millis(30));
     }

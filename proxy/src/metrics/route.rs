@@ -147,13 +147,25 @@ mod tests {
     #[test]
     fn requests_are_counted_by_class_of_status() {
         let route = RouteStats::new("a.example", "/", 2);
-        let cases = [(0, 0), (101, 1), (200, 2), (299, 2), (304, 3), (499, 4), (503, 5), (999, 0)];
+        let cases = [
+            (0, 0),
+            (101, 1),
+            (200, 2),
+            (299, 2),
+            (304, 3),
+            (499, 4),
+            (503, 5),
+            (999, 0),
+        ];
         for (status, class) in cases {
             let before = route.read();
             route.record(0, status, Duration::from_millis(1), 10, 20);
             let between = route.read().since(&before);
             assert_eq!(between.classes[class], 1, "{status}");
-            assert_eq!((between.requests(), between.bytes_in, between.bytes_out), (1, 10, 20));
+            assert_eq!(
+                (between.requests(), between.bytes_in, between.bytes_out),
+                (1, 10, 20)
+            );
         }
         assert_eq!(route.read().server_errors(), 1);
     }

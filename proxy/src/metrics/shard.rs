@@ -16,7 +16,8 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds; a second writer would lose counts, never corrupt them.
     pub fn add(&self, amount: u64) {
-        self.0.store(self.value().wrapping_add(amount), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Adds one.
@@ -46,12 +47,20 @@ pub struct PerWorker<T> {
 impl<T: Default> PerWorker<T> {
     /// Shards for so many data workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers: (0..workers).map(|_| Shard::new()).collect(), control: Shard::new() }
+        Self {
+            workers: (0..workers).map(|_| Shard::new()).collect(),
+            control: Shard::new(),
+        }
     }
 
     /// The shard of a worker; any number beyond the workers means the control thread.
     pub fn of(&self, worker: usize) -> &T {
-        &self.workers.get(worker).unwrap_or(&self.control).get_or_init(Box::default).0
+        &self
+            .workers
+            .get(worker)
+            .unwrap_or(&self.control)
+            .get_or_init(Box::default)
+            .0
     }
 
     /// The shards that have been used.
@@ -62,13 +71,16 @@ impl<T: Default> PerWorker<T> {
 
     /// A sum over the shards.
     pub fn sum(&self, read: impl Fn(&T) -> u64) -> u64 {
-        self.iter().fold(0, |total, shard| total.wrapping_add(read(shard)))
+        self.iter()
+            .fold(0, |total, shard| total.wrapping_add(read(shard)))
     }
 }
 
 impl<T> fmt::Debug for PerWorker<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerWorker").field("workers", &self.workers.len()).finish()
+        f.debug_struct("PerWorker")
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
     }
 }
 

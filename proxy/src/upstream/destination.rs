@@ -61,10 +61,13 @@ pub fn refusal(address: SocketAddr, listeners: &[SocketAddr]) -> Option<Refusal>
 pub fn is_listener(ip: IpAddr, port: u16, listeners: &[SocketAddr]) -> Option<Refusal> {
     let ip = carried(ip);
     let mut here = None;
-    let ours = listeners.iter().filter(|listener| listener.port() == port).any(|listener| {
-        let bound = carried(listener.ip());
-        bound == ip || (bound.is_unspecified() && *here.get_or_insert_with(|| is_local(ip)))
-    });
+    let ours = listeners
+        .iter()
+        .filter(|listener| listener.port() == port)
+        .any(|listener| {
+            let bound = carried(listener.ip());
+            bound == ip || (bound.is_unspecified() && *here.get_or_insert_with(|| is_local(ip)))
+        });
     ours.then_some(Refusal::OwnListener)
 }
 
@@ -142,7 +145,11 @@ mod tests {
             ("2001:db8::1", None),
             ("::ffff:192.0.2.1", None),
         ] {
-            assert_eq!(refusal(SocketAddr::new(ip.parse().unwrap(), 80), &[]), refused, "{ip}");
+            assert_eq!(
+                refusal(SocketAddr::new(ip.parse().unwrap(), 80), &[]),
+                refused,
+                "{ip}"
+            );
         }
     }
 
@@ -160,7 +167,10 @@ mod tests {
             assert_eq!(refused == Some(Refusal::OwnListener), ours, "{address}");
         }
         let here = "127.0.0.1".parse().unwrap();
-        assert_eq!(is_listener(here, 8443, &listeners), Some(Refusal::OwnListener));
+        assert_eq!(
+            is_listener(here, 8443, &listeners),
+            Some(Refusal::OwnListener)
+        );
         assert_eq!(is_listener(here, 8444, &listeners), None);
     }
 }

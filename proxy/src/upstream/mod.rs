@@ -18,7 +18,7 @@ pub use set::{EndpointSet, Member};
 
 /// A spec without targets, for the tests of this module.
 #[cfg(test)]
-fn test_spec() -> adit_route::UpstreamSpec {
+pub(crate) fn test_spec() -> adit_route::UpstreamSpec {
     adit_route::UpstreamSpec {
         name: "test".into(),
         targets: Vec::new(),

@@ -46,8 +46,11 @@ impl EndpointSet {
         earlier: Option<&Self>,
         stats: &UpstreamStats,
     ) -> Self {
-        let kept: HashMap<&Identity, &Arc<Endpoint>> =
-            earlier.into_iter().flat_map(Self::iter).map(|old| (old.identity(), old)).collect();
+        let kept: HashMap<&Identity, &Arc<Endpoint>> = earlier
+            .into_iter()
+            .flat_map(Self::iter)
+            .map(|old| (old.identity(), old))
+            .collect();
         let mut places = HashMap::new();
         let mut members: Vec<Member> = Vec::with_capacity(spec.targets.len());
         let identity = |target: &Target, address| Identity {
@@ -74,7 +77,9 @@ impl EndpointSet {
                     add(identity(target, address), target.weight);
                 }
                 Address::Dns(_) => {
-                    for (address, weight) in shares(target.weight, found.as_deref().unwrap_or_default()) {
+                    for (address, weight) in
+                        shares(target.weight, found.as_deref().unwrap_or_default())
+                    {
                         let address = EndpointAddress::Socket(address);
                         add(identity(target, address), weight);
                     }
@@ -85,7 +90,11 @@ impl EndpointSet {
         let first = weights.next();
         let uniform = weights.all(|weight| Some(weight) == first);
         let order = smooth_order(members.iter().map(|member| member.weight));
-        Self { members: members.into(), order, uniform }
+        Self {
+            members: members.into(),
+            order,
+            uniform,
+        }
     }
 
     /// The endpoints with their weights, in declared order.
@@ -121,7 +130,11 @@ impl Member {
             Arc::new(Endpoint::new(identity, counters))
         });
         let seed = hash_key(endpoint.label().as_bytes());
-        Self { endpoint, weight, seed }
+        Self {
+            endpoint,
+            weight,
+            seed,
+        }
     }
 }
 
@@ -129,13 +142,19 @@ impl Member {
 /// times their number, so that two pods behind a name count as two, and SRV weights tell how they
 /// share.
 fn shares(weight: u32, found: &[Found]) -> impl Iterator<Item = (SocketAddr, u32)> {
-    found.iter().map(move |found| (found.address, weight.saturating_mul(found.weight)))
+    found
+        .iter()
+        .map(move |found| (found.address, weight.saturating_mul(found.weight)))
 }
 
 /// One round of turns in which each index comes up by its weight, spread as evenly as can be.
 fn smooth_order(weights: impl Iterator<Item = u32>) -> Box<[u32]> {
     let weights: Vec<u64> = weights.map(u64::from).collect();
-    let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let divisor = weights
+        .iter()
+        .copied()
+        .fold(0, greatest_common_divisor)
+        .max(1);
     let total: u64 = weights.iter().map(|weight| weight / divisor).sum();
     let round = |weight: u64| match weight / divisor {
         0 => 0,
@@ -174,7 +193,11 @@ mod tests {
             (&[5, 1, 1], &[0, 0, 0, 1, 2, 0, 0]),
         ];
         for (weights, order) in cases {
-            assert_eq!(&*smooth_order(weights.iter().copied()), order, "{weights:?}");
+            assert_eq!(
+                &*smooth_order(weights.iter().copied()),
+                order,
+                "{weights:?}"
+            );
         }
     }
 

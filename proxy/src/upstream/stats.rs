@@ -90,14 +90,19 @@ impl UpstreamStats {
     }
 
     pub(super) fn endpoint(&self, label: &str) -> Arc<EndpointStats> {
-        let mut known = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(stats) = known.get(label) {
             return Arc::clone(stats);
         }
         if known.len() >= REMEMBERED_ENDPOINTS {
             known.retain(|_, stats| Arc::strong_count(stats) > 1);
         }
-        let stats = Arc::new(EndpointStats { shards: PerWorker::new(self.workers) });
+        let stats = Arc::new(EndpointStats {
+            shards: PerWorker::new(self.workers),
+        });
         known.insert(label.into(), Arc::clone(&stats));
         stats
     }
@@ -153,20 +158,27 @@ impl EndpointStats {
 
     /// Requests that failed in this way.
     pub fn failures(&self, kind: FailureKind) -> u64 {
-        self.shards.sum(|shard| shard.failed.get(kind as usize).map_or(0, Counter::value))
+        self.shards
+            .sum(|shard| shard.failed.get(kind as usize).map_or(0, Counter::value))
     }
 }
 
 impl EndpointShard {
     fn count_recent(&self, slot: u64, amount: u64) {
-        let Some(word) = self.recent.get((slot % SLOTS) as usize) else { return };
+        let Some(word) = self.recent.get((slot % SLOTS) as usize) else {
+            return;
+        };
         let tag = (slot & 0xffff) << 48;
         let mut value = word.load(Ordering::Relaxed);
         if value & (0xffff << 48) != tag {
             value = tag;
         }
         // A full field stays full: 16 million in one slot is past any decision.
-        let field = if amount == 1 { 0x00ff_ffff } else { 0x00ff_ffff << 24 };
+        let field = if amount == 1 {
+            0x00ff_ffff
+        } else {
+            0x00ff_ffff << 24
+        };
         if value & field != field {
             value += amount;
         }
@@ -203,9 +215,16 @@ mod tests {
         assert_eq!(stats.recent(100, 105), (1, 2));
         assert_eq!(stats.recent(101, 106), (0, 2));
         stats.succeeded(0, 106);
-        assert_eq!(stats.recent(0, 106), (1, 2), "never looks back further than the window");
+        assert_eq!(
+            stats.recent(0, 106),
+            (1, 2),
+            "never looks back further than the window"
+        );
         assert_eq!(stats.recent(0, 1_000_000), (0, 0));
-        assert_eq!((stats.successes(), stats.failures(FailureKind::Connect)), (2, 1));
+        assert_eq!(
+            (stats.successes(), stats.failures(FailureKind::Connect)),
+            (2, 1)
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ use super::super::tree::Node;
 /// The limits of the document.
 pub(super) fn limits(root: &Node) -> Limits {
     let mut limits = Limits::default();
-    let Some(node) = root.field("limits") else { return limits };
+    let Some(node) = root.field("limits") else {
+        return limits;
+    };
     for (key, _, slot) in limit_rows() {
         if let Some(value) = node.field(key.name) {
             set(&mut limits, *slot, value);
@@ -25,10 +27,22 @@ fn set(limits: &mut Limits, slot: Slot, value: &Node) {
     let count = || value.integer();
     let time = || duration(value.text()?).ok();
     match slot {
-        Slot::Size(field) => assign(field(limits), bytes().and_then(|bytes| bytes.try_into().ok())),
-        Slot::Size32(field) => assign(field(limits), bytes().and_then(|bytes| bytes.try_into().ok())),
-        Slot::Count(field) => assign(field(limits), count().and_then(|count| count.try_into().ok())),
-        Slot::Count32(field) => assign(field(limits), count().and_then(|count| count.try_into().ok())),
+        Slot::Size(field) => assign(
+            field(limits),
+            bytes().and_then(|bytes| bytes.try_into().ok()),
+        ),
+        Slot::Size32(field) => assign(
+            field(limits),
+            bytes().and_then(|bytes| bytes.try_into().ok()),
+        ),
+        Slot::Count(field) => assign(
+            field(limits),
+            count().and_then(|count| count.try_into().ok()),
+        ),
+        Slot::Count32(field) => assign(
+            field(limits),
+            count().and_then(|count| count.try_into().ok()),
+        ),
         Slot::Time(field) => assign::<Duration>(field(limits), time()),
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn listeners(reader: &mut Reader<'_>, root: &Node) -> Vec<Arc<Listene
     names(reader, nodes);
     sockets(reader, nodes);
     let https = https_ports(nodes);
-    nodes.iter().filter_map(|node| listener(reader, node, &https).map(Arc::new)).collect()
+    nodes
+        .iter()
+        .filter_map(|node| listener(reader, node, &https).map(Arc::new))
+        .collect()
 }
 
 fn names(reader: &mut Reader<'_>, nodes: &[Node]) {
@@ -30,8 +33,15 @@ fn names(reader: &mut Reader<'_>, nodes: &[Node]) {
     for node in nodes.iter().filter_map(|node| node.field("name")) {
         reader.unique(&mut seen, Some(node), "listener");
         if let Some(name) = node.text().filter(|name| RESERVED.contains(name)) {
-            let problem = Problem::error(Code::RESERVED_NAME, node.span, format!("the name `{name}` is reserved"));
-            let help = format!("`explain --from {name}` stands for the role; call the listener `{name}1` or the like");
+            let problem = Problem::error(
+                Code::RESERVED_NAME,
+                node.span,
+                format!("the name `{name}` is reserved"),
+            );
+            let help = format!(
+                "`explain --from {name}` stands for the role; call the listener \
+            `{name}1` or the like"
+            );
             reader.push(problem.found(format!("`{name}`")).help(help));
         }
     }
@@ -61,7 +71,9 @@ fn listener(reader: &mut Reader<'_>, node: &Node, https: &HttpsPorts) -> Option<
         deny: reader.peers(node.field("deny")).unwrap_or_default(),
         proxy_protocol: proxy_protocol(reader, node),
         trust_forwarded: trust_forwarded(reader, node),
-        redirect: node.field("redirect").and_then(|redirect| https_redirect(redirect, role, https)),
+        redirect: node
+            .field("redirect")
+            .and_then(|redirect| https_redirect(redirect, role, https)),
         foreign_tunnel: match node.field("foreignTunnel").and_then(Node::text) {
             Some("deny") => ForeignTunnel::Deny,
             _ => ForeignTunnel::AsTunnel,
@@ -84,29 +96,64 @@ fn is_tls(node: &Node) -> bool {
 }
 
 /// Keys of HTTP that a relay of bytes cannot follow.
-const HTTP_KEYS: [&str; 5] = ["protocol", "redirect", "trustForwarded", "foreignTunnel", "refusal"];
+const HTTP_KEYS: [&str; 5] = [
+    "protocol",
+    "redirect",
+    "trustForwarded",
+    "foreignTunnel",
+    "refusal",
+];
 
 fn combinations(reader: &mut Reader<'_>, node: &Node, role: Role) {
     if role == Role::Admin {
-        let keys = [&HTTP_KEYS[..], &["tls", "tcp", "proxyProtocol", "trustProxy"]].concat();
-        reader.forbid(node, &keys, "an admin listener speaks plain HTTP to operators only");
+        let keys = [
+            &HTTP_KEYS[..],
+            &["tls", "tcp", "proxyProtocol", "trustProxy"],
+        ]
+        .concat();
+        reader.forbid(
+            node,
+            &keys,
+            "an admin listener speaks plain HTTP to operators only",
+        );
         return;
     }
     if node.field("tcp").is_some() {
-        reader.forbid(node, &HTTP_KEYS, "a `tcp` listener relays bytes and knows no HTTP");
+        reader.forbid(
+            node,
+            &HTTP_KEYS,
+            "a `tcp` listener relays bytes and knows no HTTP",
+        );
     } else if is_tls(node) {
-        reader.forbid(node, &["redirect"], "clients of this listener speak TLS already");
-        reader.forbid(node, &["protocol"], "with TLS the protocol is negotiated (ALPN)");
+        reader.forbid(
+            node,
+            &["redirect"],
+            "clients of this listener speak TLS already",
+        );
+        reader.forbid(
+            node,
+            &["protocol"],
+            "with TLS the protocol is negotiated (ALPN)",
+        );
     }
     if role == Role::Internet {
-        reader.forbid(node, &["foreignTunnel"], "clients of this listener come from the Internet anyway");
+        reader.forbid(
+            node,
+            &["foreignTunnel"],
+            "clients of this listener come from the Internet anyway",
+        );
     }
 }
 
-/// The admin surface needs no token, so an address that others can reach needs a list of who may (design: no open admin).
+/// The admin surface needs no token, so an address that others can reach needs a list of who may
+/// (design: no open admin).
 fn admin_is_closed(reader: &mut Reader<'_>, node: &Node, binds: &[SocketAddr]) {
-    let open = binds.iter().find(|address| !adit_route::cidr::fold(address.ip()).is_loopback());
-    let (Some(address), None) = (open, node.field("allow")) else { return };
+    let open = binds
+        .iter()
+        .find(|address| !adit_route::cidr::fold(address.ip()).is_loopback());
+    let (Some(address), None) = (open, node.field("allow")) else {
+        return;
+    };
     let span = node.field("bind").map_or(node.span, |bind| bind.span);
     let message = format!("an admin listener on {address} is open to everybody who can reach it");
     reader.push(
@@ -125,7 +172,10 @@ fn kind(reader: &mut Reader<'_>, node: &Node, role: Role) -> Option<ListenerKind
     if let Some(tcp) = node.field("tcp") {
         let name = node.field("name")?.text()?;
         let upstream = relay_upstream(reader, &format!("tcp:{name}"), &Scope::of(tcp))?;
-        return Some(ListenerKind::Tcp { upstream: Arc::new(upstream), tls });
+        return Some(ListenerKind::Tcp {
+            upstream: Arc::new(upstream),
+            tls,
+        });
     }
     Some(match (tls, node.field("protocol").and_then(Node::text)) {
         (true, _) => ListenerKind::Https,
@@ -141,20 +191,31 @@ fn proxy_protocol(reader: &mut Reader<'_>, node: &Node) -> Option<CidrSet> {
     match (required, trusted) {
         (None, None) => None,
         (None, Some(_)) => {
-            reader.forbid(node, &["trustProxy"], "without `proxyProtocol: required` no PROXY header is read");
+            reader.forbid(
+                node,
+                &["trustProxy"],
+                "without `proxyProtocol: required` no PROXY header is read",
+            );
             None
         }
         (Some(key), None) => {
             let message = "`proxyProtocol: required` needs `trustProxy`";
             let problem = Problem::error(Code::COMBINATION, key.span, message);
-            reader.push(problem.help("write `trustProxy: [CIDR]` with the addresses of the load balancers that send the header"));
+            reader.push(problem.help(
+                "write `trustProxy: [CIDR]` with the addresses of the load \
+            balancers that send the header",
+            ));
             None
         }
         (Some(_), Some(list)) => {
             for item in list.items().iter().filter(|item| is_everybody(item)) {
                 let message = "a PROXY header would be believed from everybody";
-                let problem = Problem::error(Code::TRUST_ALL, item.span, message).found(item.text().unwrap_or_default());
-                reader.push(problem.help("name the addresses of the load balancers: whoever may send the header can claim any address"));
+                let problem = Problem::error(Code::TRUST_ALL, item.span, message)
+                    .found(item.text().unwrap_or_default());
+                reader.push(problem.help(
+                    "name the addresses of the load balancers: whoever may send the \
+            header can claim any address",
+                ));
             }
             Some(CidrSet::new(cidrs(list)))
         }
@@ -162,10 +223,14 @@ fn proxy_protocol(reader: &mut Reader<'_>, node: &Node) -> Option<CidrSet> {
 }
 
 fn trust_forwarded(reader: &mut Reader<'_>, node: &Node) -> CidrSet {
-    let Some(list) = node.field("trustForwarded") else { return CidrSet::default() };
+    let Some(list) = node.field("trustForwarded") else {
+        return CidrSet::default();
+    };
     for item in list.items().iter().filter(|item| is_everybody(item)) {
-        let message = "forwarding fields are believed from everybody: any client can claim any address";
-        let problem = Problem::warning(Code::RELAXED, item.span, message).found(item.text().unwrap_or_default());
+        let message =
+            "forwarding fields are believed from everybody: any client can claim any address";
+        let problem = Problem::warning(Code::RELAXED, item.span, message)
+            .found(item.text().unwrap_or_default());
         reader.push(problem.help("name the addresses of the HTTP proxies in front"));
     }
     CidrSet::new(cidrs(list))
@@ -174,17 +239,28 @@ fn trust_forwarded(reader: &mut Reader<'_>, node: &Node) -> CidrSet {
 /// Folding first: `::ffff:0:0/96` is all of IPv4 too.
 fn is_everybody(item: &Node) -> bool {
     let block = item.text().and_then(|text| scalar::cidr(text).ok());
-    CidrSet::new(block).blocks().iter().any(|block| block.prefix_len() == 0)
+    CidrSet::new(block)
+        .blocks()
+        .iter()
+        .any(|block| block.prefix_len() == 0)
 }
 
 fn binds(node: &Node) -> impl Iterator<Item = (Span, SocketAddr)> {
-    let items = node.field("bind").map(Node::one_or_more).unwrap_or_default();
-    items.iter().filter_map(|item| Some((item.span, scalar::bind(item.text()?).ok()?)))
+    let items = node
+        .field("bind")
+        .map(Node::one_or_more)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| Some((item.span, scalar::bind(item.text()?).ok()?)))
 }
+
+/// Address, interface and place of a socket, listed by port.
+type Socket<'n> = (IpAddr, Option<&'n str>, Span);
 
 /// Two listeners must not share a socket: the role of a connection is that of its listener.
 fn sockets(reader: &mut Reader<'_>, nodes: &[Node]) {
-    let mut taken: HashMap<u16, Vec<(IpAddr, Option<&str>, Span)>> = HashMap::new();
+    let mut taken: HashMap<u16, Vec<Socket<'_>>> = HashMap::new();
     for node in nodes {
         let interface = node.field("interface").and_then(Node::text);
         for (span, address) in binds(node).filter(|(_, address)| address.port() != 0) {
@@ -195,12 +271,12 @@ fn sockets(reader: &mut Reader<'_>, nodes: &[Node]) {
             });
             if let Some((_, _, first)) = other {
                 let message = format!("two listeners would share the socket {address}");
-                let problem = Problem::error(Code::SOCKET_CONFLICT, span, message).found(address.to_string());
-                reader.push(
-                    problem
-                        .related(*first, "already bound here")
-                        .help("give each its own address or port; `[::]` takes IPv4 too, and `0.0.0.0` takes every IPv4 address"),
-                );
+                let problem =
+                    Problem::error(Code::SOCKET_CONFLICT, span, message).found(address.to_string());
+                reader.push(problem.related(*first, "already bound here").help(
+                    "give each its own address or port; `[::]` takes IPv4 too, and \
+            `0.0.0.0` takes every IPv4 address",
+                ));
             }
             others.push((address.ip(), interface, span));
         }
@@ -209,7 +285,9 @@ fn sockets(reader: &mut Reader<'_>, nodes: &[Node]) {
 
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let (one, other) = (adit_route::cidr::fold(one), adit_route::cidr::fold(other));
-    let takes = |wide: IpAddr, address: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || address.is_ipv4());
+    let takes = |wide: IpAddr, address: IpAddr| {
+        wide.is_unspecified() && (wide.is_ipv6() || address.is_ipv4())
+    };
     one == other || takes(one, other) || takes(other, one)
 }
 
@@ -218,7 +296,10 @@ type HttpsPorts = HashMap<Role, Vec<Vec<u16>>>;
 
 fn https_ports(nodes: &[Node]) -> HttpsPorts {
     let mut ports = HttpsPorts::new();
-    for node in nodes.iter().filter(|node| is_tls(node) && node.field("tcp").is_none()) {
+    for node in nodes
+        .iter()
+        .filter(|node| is_tls(node) && node.field("tcp").is_none())
+    {
         let mut own: Vec<_> = binds(node).map(|(_, address)| address.port()).collect();
         own.sort_unstable();
         own.dedup();
@@ -238,7 +319,10 @@ fn https_redirect(node: &Node, role: Role, https: &HttpsPorts) -> Option<HttpsRe
         },
         _ => None,
     };
-    let written = node.field("port").and_then(Node::integer).and_then(|port| u16::try_from(port).ok());
+    let written = node
+        .field("port")
+        .and_then(Node::integer)
+        .and_then(|port| u16::try_from(port).ok());
     let status = match node.field("status") {
         Some(status) => status.text()?.parse().ok()?,
         None => StatusCode::PERMANENT_REDIRECT,

@@ -4,13 +4,14 @@
 //! together, files that are not there. A value of a wrong form was reported by the check before and
 //! counts as absent here.
 
+mod backends;
 mod certificates;
 mod limits;
 mod listeners;
 mod policy;
 mod respond;
-mod rules;
 mod routes;
+mod rules;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -42,7 +43,13 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of the document in these sources.
     pub(super) fn new(sources: &'a Sources, problems: &'a mut Problems) -> Self {
-        Self { sources, problems, networks: HashMap::new(), contents: HashMap::new(), referenced: Vec::new() }
+        Self {
+            sources,
+            problems,
+            networks: HashMap::new(),
+            contents: HashMap::new(),
+            referenced: Vec::new(),
+        }
     }
 
     /// The whole document.
@@ -56,7 +63,10 @@ impl<'a> Reader<'a> {
         let routes = routes::routes(self, root);
         let (policy, exposure) = policy::policy(self, root, &listeners, &routes);
         Config {
-            workers: root.field("workers").and_then(Node::integer).and_then(|count| NonZeroUsize::new(count as usize)),
+            workers: root
+                .field("workers")
+                .and_then(Node::integer)
+                .and_then(|count| NonZeroUsize::new(count as usize)),
             log: log(root),
             access_log: self.access_log(root),
             listeners,
@@ -73,32 +83,64 @@ impl<'a> Reader<'a> {
 
     /// Content of the files that were read for the document, in a stable order.
     pub(super) fn contents(&self) -> impl Iterator<Item = &[u8]> {
-        self.referenced.iter().filter_map(|path| self.contents.get(path)?.as_deref())
+        self.referenced
+            .iter()
+            .filter_map(|path| self.contents.get(path)?.as_deref())
     }
 
     fn version(&mut self, root: &Node) {
         const KNOWN: u64 = 1;
-        let Some(node) = root.field("version") else { return };
+        let Some(node) = root.field("version") else {
+            return;
+        };
         if let Some(version) = node.integer().filter(|version| *version > KNOWN) {
-            let problem = Problem::error(Code::VERSION, node.span, format!("version {version} is not known to this adit"));
-            self.push(problem.found(version.to_string()).allowed(KNOWN.to_string()).help("update adit before the file"));
+            let problem = Problem::error(
+                Code::VERSION,
+                node.span,
+                format!("version {version} is not known to this adit"),
+            );
+            self.push(
+                problem
+                    .found(version.to_string())
+                    .allowed(KNOWN.to_string())
+                    .help("update adit before the file"),
+            );
         }
     }
 
     /// A block with host bits is read as its network; whoever wrote it may have meant one address.
     fn host_bits(&mut self, root: &Node) {
-        let lists = root.field("networks").into_iter().flat_map(Node::entries).map(|entry| (&entry.value, "cidrs"));
+        let lists = root
+            .field("networks")
+            .into_iter()
+            .flat_map(Node::entries)
+            .map(|entry| (&entry.value, "cidrs"));
         let listeners = root.field("listeners").into_iter().flat_map(Node::items);
-        let doors = listeners
-            .flat_map(|node| ["allow", "deny", "trustProxy", "trustForwarded"].map(|key| (node, key)));
-        let rules = root.field("rules").into_iter().flat_map(Node::items).map(|node| (node, "from"));
+        let doors = listeners.flat_map(|node| {
+            ["allow", "deny", "trustProxy", "trustForwarded"].map(|key| (node, key))
+        });
+        let rules = root
+            .field("rules")
+            .into_iter()
+            .flat_map(Node::items)
+            .map(|node| (node, "from"));
         for (node, key) in lists.chain(doors).chain(rules) {
             for item in node.field(key).into_iter().flat_map(Node::items) {
-                let Some(block) = item.text().and_then(|text| scalar::cidr(text).ok()) else { continue };
+                let Some(block) = item.text().and_then(|text| scalar::cidr(text).ok()) else {
+                    continue;
+                };
                 if block.addr() != block.network() {
-                    let message = format!("the block has bits behind its prefix; it is read as {}", block.trunc());
-                    let help = format!("write `{}`, or `{}` for the one address", block.trunc(), block.addr());
-                    let problem = Problem::warning(Code::HOST_BITS, item.span, message).found(block.to_string());
+                    let message = format!(
+                        "the block has bits behind its prefix; it is read as {}",
+                        block.trunc()
+                    );
+                    let help = format!(
+                        "write `{}`, or `{}` for the one address",
+                        block.trunc(),
+                        block.addr()
+                    );
+                    let problem = Problem::warning(Code::HOST_BITS, item.span, message)
+                        .found(block.to_string());
                     self.push(problem.nearest(Some(block.trunc().to_string())).help(help));
                 }
             }
@@ -107,9 +149,13 @@ impl<'a> Reader<'a> {
 
     fn access_log(&mut self, root: &Node) -> AccessLog {
         let node = root.field("accessLog");
-        let format = node.and_then(|node| node.field("format")).and_then(|node| node.word(&["json", "combined", "off"]));
+        let format = node
+            .and_then(|node| node.field("format"))
+            .and_then(|node| node.word(&["json", "combined", "off"]));
         let target = match node.and_then(|node| node.field("path")) {
-            Some(path) if path.word(&["stdout"]).is_none() => self.path(path).map(AccessTarget::File),
+            Some(path) if path.word(&["stdout"]).is_none() => {
+                self.path(path).map(AccessTarget::File)
+            }
             _ => None,
         };
         AccessLog {
@@ -128,22 +174,38 @@ impl<'a> Reader<'a> {
 
     /// Refuses keys that mean nothing beside what else is written.
     fn forbid(&mut self, node: &Node, keys: &[&str], why: &str) {
-        for entry in node.entries().iter().filter(|entry| keys.contains(&&*entry.key)) {
+        for entry in node
+            .entries()
+            .iter()
+            .filter(|entry| keys.contains(&&*entry.key))
+        {
             let message = format!("the key `{}` cannot be used here: {why}", entry.key);
-            let problem = Problem::error(Code::COMBINATION, entry.key_span, message).found(format!("`{}`", entry.key));
+            let problem = Problem::error(Code::COMBINATION, entry.key_span, message)
+                .found(format!("`{}`", entry.key));
             self.push(problem.help("remove the key: it would do nothing"));
         }
     }
 
     /// Refuses a name that is already taken, and remembers it otherwise.
-    fn unique<'n>(&mut self, seen: &mut HashMap<&'n str, Span>, node: Option<&'n Node>, what: &str) {
-        let Some((node, name)) = node.and_then(|node| Some((node, node.text()?))) else { return };
+    fn unique<'n>(
+        &mut self,
+        seen: &mut HashMap<&'n str, Span>,
+        node: Option<&'n Node>,
+        what: &str,
+    ) {
+        let Some((node, name)) = node.and_then(|node| Some((node, node.text()?))) else {
+            return;
+        };
         match seen.get(name) {
             Some(&first) => self.push(
-                Problem::error(Code::DUPLICATE_NAME, node.span, format!("the {what} `{name}` is there twice"))
-                    .found(format!("`{name}`"))
-                    .related(first, "first written here")
-                    .help("give one of them another name"),
+                Problem::error(
+                    Code::DUPLICATE_NAME,
+                    node.span,
+                    format!("the {what} `{name}` is there twice"),
+                )
+                .found(format!("`{name}`"))
+                .related(first, "first written here")
+                .help("give one of them another name"),
             ),
             None => {
                 seen.insert(name, node.span);
@@ -152,8 +214,14 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, span: Span) -> Place {
-        let source = self.sources.file(span.file).map_or_else(|| "".into(), |source| Arc::clone(&source.name));
-        Place { source, line: span.line }
+        let source = self
+            .sources
+            .file(span.file)
+            .map_or_else(|| "".into(), |source| Arc::clone(&source.name));
+        Place {
+            source,
+            line: span.line,
+        }
     }
 
     /// A path, relative to the file that names it.
@@ -183,28 +251,46 @@ impl<'a> Reader<'a> {
         let mut known: Vec<_> = self.networks.keys().copied().collect();
         known.sort_unstable();
         let near = nearest(name, known.iter().copied());
-        let allowed = if known.is_empty() { "a block; no networks are written".to_owned() } else { known.join(", ") };
-        let problem = Problem::error(Code::UNKNOWN_REFERENCE, span, format!("there is no network `{name}`"))
-            .found(format!("`{name}`"))
-            .allowed(allowed)
-            .nearest(near);
-        self.push(problem.help("write the network under `networks`, or a block such as `192.168.1.0/24`"));
+        let allowed = if known.is_empty() {
+            "a block; no networks are written".to_owned()
+        } else {
+            known.join(", ")
+        };
+        let problem = Problem::error(
+            Code::UNKNOWN_REFERENCE,
+            span,
+            format!("there is no network `{name}`"),
+        )
+        .found(format!("`{name}`"))
+        .allowed(allowed)
+        .nearest(near);
+        self.push(
+            problem.help("write the network under `networks`, or a block such as `192.168.1.0/24`"),
+        );
     }
 }
 
 fn networks(root: &Node) -> HashMap<&str, CidrSet> {
     let entries = root.field("networks").into_iter().flat_map(Node::entries);
     let blocks = |node: &Node| CidrSet::new(node.field("cidrs").into_iter().flat_map(cidrs));
-    entries.map(|entry| (&*entry.key, blocks(&entry.value))).collect()
+    entries
+        .map(|entry| (&*entry.key, blocks(&entry.value)))
+        .collect()
 }
 
 /// The blocks of a list; what is no block was reported by the check.
 fn cidrs(list: &Node) -> impl Iterator<Item = ipnet::IpNet> {
-    list.items().iter().filter_map(|item| scalar::cidr(item.text()?).ok())
+    list.items()
+        .iter()
+        .filter_map(|item| scalar::cidr(item.text()?).ok())
 }
 
 fn log(root: &Node) -> Log {
-    let field = |key| root.field("log").and_then(|node| node.field(key)).and_then(Node::text);
+    let field = |key| {
+        root.field("log")
+            .and_then(|node| node.field(key))
+            .and_then(Node::text)
+    };
     Log {
         level: match field("level") {
             Some("error") => LogLevel::Error,
@@ -213,6 +299,10 @@ fn log(root: &Node) -> Log {
             Some("trace") => LogLevel::Trace,
             _ => LogLevel::Info,
         },
-        format: if field("format") == Some("json") { LogFormat::Json } else { LogFormat::Text },
+        format: if field("format") == Some("json") {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        },
     }
 }

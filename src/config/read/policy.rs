@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use adit_controller::policy::{self, Finding, Guards, Network, NetworkRole, PolicyConfig, RuleConfig};
+use adit_controller::policy::{
+    self, Finding, Guards, Network, NetworkRole, PolicyConfig, RuleConfig,
+};
 use adit_proxy::blueprint::ListenerSpec;
 use adit_route::{Class, ExposureRules, HostPattern, Place, Role, RouteSet};
 
@@ -11,7 +13,8 @@ use super::super::scalar;
 use super::super::tree::Node;
 use super::{Reader, cidrs};
 
-/// The policy as written, and compiled. Without rules that compile the result is not used: there are errors then.
+/// The policy as written, and compiled. Without rules that compile the result is not used: there
+/// are errors then.
 pub(super) fn policy(
     reader: &mut Reader<'_>,
     root: &Node,
@@ -27,14 +30,20 @@ pub(super) fn policy(
             rules.push(rule);
         }
     }
-    let default = root.field("default").and_then(|node| node.field("exposure"));
+    let default = root
+        .field("default")
+        .and_then(|node| node.field("exposure"));
     let config = PolicyConfig {
         networks: networks(root),
         rules,
         default: default.and_then(class).unwrap_or(Class::Lan),
         default_place: default.map_or_else(Place::default, |node| reader.place(node.span)),
-        guards: Guards { never_public: never_public(root) },
-        has_internet_listener: listeners.iter().any(|listener| listener.role == Role::Internet),
+        guards: Guards {
+            never_public: never_public(root),
+        },
+        has_internet_listener: listeners
+            .iter()
+            .any(|listener| listener.role == Role::Internet),
     };
     let (exposure, findings, refused) = match policy::compile(&config, routes) {
         Ok((exposure, warnings)) => (exposure, warnings, false),
@@ -53,10 +62,16 @@ fn rule(reader: &Reader<'_>, node: &Node, index: usize) -> Option<RuleConfig> {
     }
     let texts = |key: &str| {
         let items = node.field(key).map(Node::one_or_more).unwrap_or_default();
-        items.iter().filter_map(|item| item.text().map(ToOwned::to_owned)).collect()
+        items
+            .iter()
+            .filter_map(|item| item.text().map(ToOwned::to_owned))
+            .collect()
     };
     Some(RuleConfig {
-        name: node.field("name").and_then(Node::text).map_or_else(|| format!("rule-{}", index + 1), ToOwned::to_owned),
+        name: node
+            .field("name")
+            .and_then(Node::text)
+            .map_or_else(|| format!("rule-{}", index + 1), ToOwned::to_owned),
         hosts: hosts(node),
         paths: texts("paths"),
         exposure: class(node.field("exposure")?)?,
@@ -67,8 +82,14 @@ fn rule(reader: &Reader<'_>, node: &Node, index: usize) -> Option<RuleConfig> {
 }
 
 fn hosts(node: &Node) -> Vec<HostPattern> {
-    let items = node.field("hosts").map(Node::one_or_more).unwrap_or_default();
-    items.iter().filter_map(|item| scalar::rule_host(item.text()?).ok()).collect()
+    let items = node
+        .field("hosts")
+        .map(Node::one_or_more)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| scalar::rule_host(item.text()?).ok())
+        .collect()
 }
 
 fn class(node: &Node) -> Option<Class> {
@@ -89,14 +110,25 @@ fn networks(root: &Node) -> Vec<Network> {
             "cluster" => NetworkRole::Cluster,
             _ => return None,
         };
-        let cidrs = entry.value.field("cidrs").into_iter().flat_map(cidrs).collect();
-        Some(Network { name: entry.key.to_string(), role, cidrs })
+        let cidrs = entry
+            .value
+            .field("cidrs")
+            .into_iter()
+            .flat_map(cidrs)
+            .collect();
+        Some(Network {
+            name: entry.key.to_string(),
+            role,
+            cidrs,
+        })
     };
     entries.filter_map(network).collect()
 }
 
 fn never_public(root: &Node) -> Vec<HostPattern> {
-    let guard = root.field("guards").and_then(|guards| guards.field("neverPublic"));
+    let guard = root
+        .field("guards")
+        .and_then(|guards| guards.field("neverPublic"));
     guard.map(hosts).unwrap_or_default()
 }
 
@@ -112,12 +144,23 @@ fn report(reader: &mut Reader<'_>, root: &Node, kept: &[usize], finding: Finding
     } else {
         Problem::warning(code, node.span, finding.message)
     };
-    reader.push(problem.why(finding.why).help(finding.help).nearest(finding.suggestion));
+    reader.push(
+        problem
+            .why(finding.why)
+            .help(finding.help)
+            .nearest(finding.suggestion),
+    );
 }
 
 /// The path in the document: rules that could not be read were not counted.
 fn original(path: &str, kept: &[usize]) -> String {
-    let index = path.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
-    let found = index.and_then(|(number, rest)| Some((kept.get(number.parse::<usize>().ok()?)?, rest)));
-    found.map_or_else(|| path.to_owned(), |(index, rest)| format!("rules[{index}]{rest}"))
+    let index = path
+        .strip_prefix("rules[")
+        .and_then(|rest| rest.split_once(']'));
+    let found =
+        index.and_then(|(number, rest)| Some((kept.get(number.parse::<usize>().ok()?)?, rest)));
+    found.map_or_else(
+        || path.to_owned(),
+        |(index, rest)| format!("rules[{index}]{rest}"),
+    )
 }

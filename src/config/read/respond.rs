@@ -23,24 +23,52 @@ const FRAMING: [&str; 9] = [
 
 /// A `respond` mapping.
 pub(super) fn fixed_response(reader: &mut Reader<'_>, node: &Node) -> FixedResponse {
-    let status = node.field("status").and_then(Node::text).and_then(|text| text.parse().ok());
+    let status = node
+        .field("status")
+        .and_then(Node::text)
+        .and_then(|text| text.parse().ok());
     let status: StatusCode = status.unwrap_or(StatusCode::OK);
     let mut headers = HeaderMap::new();
     for entry in node.field("headers").into_iter().flat_map(Node::entries) {
         let value = entry.value.text().map(scalar::header_value);
-        let (Ok(name), Some(Ok(value))) = (scalar::header_name(&entry.key), value) else { continue };
+        let (Ok(name), Some(Ok(value))) = (scalar::header_name(&entry.key), value) else {
+            continue;
+        };
         if FRAMING.contains(&name.as_str()) {
-            let problem = Problem::error(Code::COMBINATION, entry.key_span, format!("the field `{name}` is written by adit itself"));
+            let problem = Problem::error(
+                Code::COMBINATION,
+                entry.key_span,
+                format!("the field `{name}` is written by adit itself"),
+            );
             reader.push(problem.found(format!("`{}`", entry.key)).help("remove it"));
         } else if headers.insert(name, value).is_some() {
-            let problem = Problem::error(Code::DUPLICATE_NAME, entry.key_span, "the field is there twice: names differ in more than case");
-            reader.push(problem.found(format!("`{}`", entry.key)).help("keep one of them"));
+            let problem = Problem::error(
+                Code::DUPLICATE_NAME,
+                entry.key_span,
+                "the field is there twice: names differ in more than case",
+            );
+            reader.push(
+                problem
+                    .found(format!("`{}`", entry.key))
+                    .help("keep one of them"),
+            );
         }
     }
     let body = node.field("body").and_then(Node::text).unwrap_or_default();
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    );
     if bodiless && !body.is_empty() {
-        reader.forbid(node, &["body"], "an answer with this status has no body (RFC 9110 §15)");
+        reader.forbid(
+            node,
+            &["body"],
+            "an answer with this status has no body (RFC 9110 §15)",
+        );
     }
-    FixedResponse { status, headers, body: body.as_bytes().to_vec() }
+    FixedResponse {
+        status,
+        headers,
+        body: body.as_bytes().to_vec(),
+    }
 }

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use adit_route::{ClientAuth, Conditions, HostPattern, HostRoutes, HostTls, PathMatch, Profile, RouteSet, TlsVersion};
+use adit_route::{
+    ClientAuth, Conditions, HostPattern, HostRoutes, HostTls, PathMatch, Profile, RouteSet,
+    TlsVersion,
+};
 
 use super::super::problem::{Code, Problem};
 use super::super::scalar;
@@ -18,7 +21,12 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
     let mut hosts: HashMap<HostPattern, Settings> = HashMap::new();
     let mut paths = Paths::default();
     let mut set = RouteSet::default();
-    for node in root.field("routes").into_iter().flat_map(Node::items).filter(|node| node.is_map()) {
+    for node in root
+        .field("routes")
+        .into_iter()
+        .flat_map(Node::items)
+        .filter(|node| node.is_map())
+    {
         reader.unique(&mut names, node.field("name"), "route");
         let patterns = patterns(reader, node);
         let own = settings(reader, node);
@@ -30,11 +38,15 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
                 }
             }
         }
-        let Some((first, _)) = patterns.first() else { continue };
+        let Some((first, _)) = patterns.first() else {
+            continue;
+        };
         let name = node.field("name").and_then(Node::text);
         let label = name.map_or_else(|| first.to_string(), ToOwned::to_owned);
         let (tls, written) = if own.passthrough.is_some() {
-            let Some(upstream) = passthrough(reader, node, &label) else { continue };
+            let Some(upstream) = passthrough(reader, node, &label) else {
+                continue;
+            };
             (HostTls::Passthrough(Arc::new(upstream)), Vec::new())
         } else {
             (HostTls::default(), rules(reader, node, &label))
@@ -67,19 +79,34 @@ fn patterns(reader: &mut Reader<'_>, node: &Node) -> Vec<(HostPattern, Span)> {
             Some(entry) => (entry.key_span, "both `host` and `hosts` are written"),
             None => (node.span, "the route has no host"),
         };
-        let code = if one.is_some() { Code::COMBINATION } else { Code::MISSING_KEY };
+        let code = if one.is_some() {
+            Code::COMBINATION
+        } else {
+            Code::MISSING_KEY
+        };
         let problem = Problem::error(code, span, message).allowed("either `host` or `hosts`");
-        reader.push(problem.help("write `host: www.example.com`; `host: \"*\"` takes every host that no other route has"));
+        reader.push(problem.help(
+            "write `host: www.example.com`; `host: \"*\"` takes every host that no other route has",
+        ));
     }
     let mut patterns: Vec<(HostPattern, Span)> = Vec::new();
-    for item in one.into_iter().chain(many.into_iter().flat_map(Node::items)) {
-        let Some(pattern) = item.text().and_then(|text| scalar::host(text).ok()) else { continue };
+    for item in one
+        .into_iter()
+        .chain(many.into_iter().flat_map(Node::items))
+    {
+        let Some(pattern) = item.text().and_then(|text| scalar::host(text).ok()) else {
+            continue;
+        };
         match patterns.iter().find(|(known, _)| *known == pattern) {
             Some((_, first)) => reader.push(
-                Problem::error(Code::DUPLICATE_NAME, item.span, format!("the host `{pattern}` is there twice"))
-                    .found(format!("`{pattern}`"))
-                    .related(*first, "first written here")
-                    .help("remove one of them"),
+                Problem::error(
+                    Code::DUPLICATE_NAME,
+                    item.span,
+                    format!("the host `{pattern}` is there twice"),
+                )
+                .found(format!("`{pattern}`"))
+                .related(*first, "first written here")
+                .help("remove one of them"),
             ),
             None => patterns.push((pattern, item.span)),
         }
@@ -88,19 +115,42 @@ fn patterns(reader: &mut Reader<'_>, node: &Node) -> Vec<(HostPattern, Span)> {
 }
 
 /// Keys that need a request, which nobody sees in a passed-through connection.
-const REQUEST_KEYS: [&str; 8] =
-    ["paths", "respond", "backendTls", "retry", "limits", "clientAuth", "profile", "outlier"];
+const REQUEST_KEYS: [&str; 8] = [
+    "paths",
+    "respond",
+    "backendTls",
+    "retry",
+    "limits",
+    "clientAuth",
+    "profile",
+    "outlier",
+];
 
-fn passthrough(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<adit_route::UpstreamSpec> {
+fn passthrough(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    name: &str,
+) -> Option<adit_route::UpstreamSpec> {
     let why = "TLS is passed through, so adit sees no requests";
-    let keys: Vec<_> = REQUEST_KEYS.into_iter().filter(|key| *key != "outlier").collect();
+    let keys: Vec<_> = REQUEST_KEYS
+        .into_iter()
+        .filter(|key| *key != "outlier")
+        .collect();
     reader.forbid(node, &keys, why);
     if let Some(timeouts) = node.field("timeouts") {
         reader.forbid(timeouts, &["response"], why);
     }
     if node.field("backends").is_none() {
-        let problem = Problem::error(Code::NO_ACTION, node.span, "the route passes TLS through, but to no backend");
-        reader.push(problem.allowed("`backends`").help("write `backends: [\"10.0.0.7:443\"]`"));
+        let problem = Problem::error(
+            Code::NO_ACTION,
+            node.span,
+            "the route passes TLS through, but to no backend",
+        );
+        reader.push(
+            problem
+                .allowed("`backends`")
+                .help("write `backends: [\"10.0.0.7:443\"]`"),
+        );
     }
     relay_upstream(reader, name, &Scope::of(node))
 }
@@ -127,14 +177,28 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Settings {
         "nginx" => Some((Profile::Nginx, node.span)),
         _ => None,
     });
-    let passthrough = tls.filter(|tls| tls.text() == Some("passthrough")).map(|tls| tls.span);
-    let client_auth = node.field("clientAuth").or_else(|| own_tls?.field("clientAuth")).filter(|_| passthrough.is_none());
+    let passthrough = tls
+        .filter(|tls| tls.text() == Some("passthrough"))
+        .map(|tls| tls.span);
+    let client_auth = node
+        .field("clientAuth")
+        .or_else(|| own_tls?.field("clientAuth"))
+        .filter(|_| passthrough.is_none());
     Settings {
         passthrough,
-        host: node.field("host").or_else(|| node.field("hosts")).map_or(node.span, |host| host.span),
+        host: node
+            .field("host")
+            .or_else(|| node.field("hosts"))
+            .map_or(node.span, |host| host.span),
         profile,
-        min_version: own_tls.and_then(|tls| Some((certificates::min_version(tls)?, tls.field("minVersion")?.span))),
-        client_auth: client_auth.and_then(|auth| Some((certificates::client_auth(reader, auth)?, auth.span))),
+        min_version: own_tls.and_then(|tls| {
+            Some((
+                certificates::min_version(tls)?,
+                tls.field("minVersion")?.span,
+            ))
+        }),
+        client_auth: client_auth
+            .and_then(|auth| Some((certificates::client_auth(reader, auth)?, auth.span))),
     }
 }
 
@@ -145,24 +209,58 @@ impl Settings {
             (None, None) => {}
             (Some(first), Some(_)) => {
                 let message = format!("TLS of `{pattern}` is passed through by two routes");
-                let problem = Problem::error(Code::DUPLICATE_ROUTE, span, message).found(format!("`{pattern}`"));
-                reader.push(problem.related(first, "first written here").help("write all backends in one route"));
+                let problem = Problem::error(Code::DUPLICATE_ROUTE, span, message)
+                    .found(format!("`{pattern}`"));
+                reader.push(
+                    problem
+                        .related(first, "first written here")
+                        .help("write all backends in one route"),
+                );
             }
             (one, _) => {
                 let first = one.unwrap_or(self.host);
-                let message = format!("one route passes TLS of `{pattern}` through, and another ends it here");
-                let problem = Problem::error(Code::HOST_CONFLICT, span, message).found(format!("`{pattern}`"));
-                reader.push(problem.related(first, "the other route").help("a connection is either opened or not: choose one for the host"));
+                let message = format!(
+                    "one route passes TLS of `{pattern}` through, and another ends it here"
+                );
+                let problem = Problem::error(Code::HOST_CONFLICT, span, message)
+                    .found(format!("`{pattern}`"));
+                reader.push(
+                    problem
+                        .related(first, "the other route")
+                        .help("a connection is either opened or not: choose one for the host"),
+                );
             }
         }
-        agree(reader, pattern, "profile", &mut self.profile, other.profile.as_ref());
-        agree(reader, pattern, "minVersion", &mut self.min_version, other.min_version.as_ref());
-        agree(reader, pattern, "clientAuth", &mut self.client_auth, other.client_auth.as_ref());
+        agree(
+            reader,
+            pattern,
+            "profile",
+            &mut self.profile,
+            other.profile.as_ref(),
+        );
+        agree(
+            reader,
+            pattern,
+            "minVersion",
+            &mut self.min_version,
+            other.min_version.as_ref(),
+        );
+        agree(
+            reader,
+            pattern,
+            "clientAuth",
+            &mut self.client_auth,
+            other.client_auth.as_ref(),
+        );
     }
 
     fn apply(&self, route: &mut HostRoutes) {
         route.profile = self.profile.map_or(Profile::Strict, |(profile, _)| profile);
-        if let HostTls::Terminate { min_version, client_auth } = &mut route.tls {
+        if let HostTls::Terminate {
+            min_version,
+            client_auth,
+        } = &mut route.tls
+        {
             *min_version = self.min_version.map(|(version, _)| version);
             *client_auth = self.client_auth.as_ref().map(|(auth, _)| auth.clone());
         }
@@ -179,8 +277,11 @@ fn agree<T: Clone + PartialEq>(
     match (known.as_ref(), other) {
         (Some((mine, first)), Some((theirs, span))) if mine != theirs => {
             let message = format!("two routes of `{pattern}` disagree about `{what}`");
-            let problem = Problem::error(Code::HOST_CONFLICT, *span, message).related(*first, "the other route");
-            reader.push(problem.help("it holds for the whole host: write it once, or the same in both"));
+            let problem = Problem::error(Code::HOST_CONFLICT, *span, message)
+                .related(*first, "the other route");
+            reader.push(
+                problem.help("it holds for the whole host: write it once, or the same in both"),
+            );
         }
         (None, Some(other)) => *known = Some(other.clone()),
         _ => {}
@@ -204,11 +305,20 @@ impl Paths {
                 PathMatch::Regex(regex) => ("regex", regex.as_str().to_owned()),
             };
             let others = self.seen.entry((pattern.clone(), kind, text)).or_default();
-            if let Some((_, first)) = others.iter().find(|(conditions, _)| *conditions == rule.conditions) {
+            if let Some((_, first)) = others
+                .iter()
+                .find(|(conditions, _)| *conditions == rule.conditions)
+            {
                 let shown = rule.path.as_str();
-                let message = format!("`{pattern}` has {kind} `{shown}` with the same conditions twice");
-                let problem = Problem::error(Code::DUPLICATE_ROUTE, *span, message).found(format!("{kind} `{shown}`"));
-                reader.push(problem.related(*first, "first written here").help("remove one of them, or tell them apart with `match`"));
+                let message =
+                    format!("`{pattern}` has {kind} `{shown}` with the same conditions twice");
+                let problem = Problem::error(Code::DUPLICATE_ROUTE, *span, message)
+                    .found(format!("{kind} `{shown}`"));
+                reader.push(
+                    problem
+                        .related(*first, "first written here")
+                        .help("remove one of them, or tell them apart with `match`"),
+                );
             }
             others.push((rule.conditions.clone(), *span));
         }
@@ -228,7 +338,10 @@ fn unique_upstreams(set: &mut RouteSet) {
                 return Arc::clone(upstream);
             }
             let name = format!("{}#{count}", upstream.name).into();
-            Arc::new(UpstreamSpec { name, ..(**upstream).clone() })
+            Arc::new(UpstreamSpec {
+                name,
+                ..(**upstream).clone()
+            })
         });
         *upstream = Arc::clone(known);
     };
@@ -238,7 +351,9 @@ fn unique_upstreams(set: &mut RouteSet) {
         }
         for rule in &mut route.rules {
             if let Action::Forward(weighted) = &mut rule.action {
-                weighted.iter_mut().for_each(|share| rename(&mut share.upstream));
+                for share in weighted {
+                    rename(&mut share.upstream);
+                }
             }
         }
     }

@@ -1,19 +1,18 @@
 //! Upstreams: backends with their transport, balancing and health.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adit_route::{
-    Address, BackendTls, Balance, BindProxyProtocol, DnsTarget, Family, HashKey, HealthCheck, Outlier, Protocol, Retry, RetryOn, Target,
+    BackendTls, Balance, BindProxyProtocol, HashKey, HealthCheck, Outlier, Retry, RetryOn, Target,
     UpstreamSpec, UpstreamTimeouts,
 };
 use http::StatusCode;
 
 use super::super::problem::{Code, Problem};
-use super::super::scalar::{self, BackendHost, BackendText, Scheme};
+use super::super::scalar;
 use super::super::tree::Node;
+use super::backends::{Transport, targets};
 use super::{Reader, certificates};
 
 /// Keys of a mapping, and of the mapping that it takes from what it does not write itself.
@@ -31,7 +30,10 @@ impl<'n> Scope<'n> {
 
     /// A mapping within another.
     pub(super) fn within(own: &'n Node, outer: &'n Node) -> Self {
-        Self { own, outer: Some(outer) }
+        Self {
+            own,
+            outer: Some(outer),
+        }
     }
 
     /// The value that holds for a key.
@@ -51,40 +53,76 @@ impl<'n> Scope<'n> {
     }
 }
 
-/// What is spoken to the backends of a scope.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Transport {
-    Http,
-    Relay,
-}
-
 /// An upstream of HTTP backends.
-pub(super) fn http_upstream(reader: &mut Reader<'_>, name: &str, scope: &Scope<'_>) -> Option<UpstreamSpec> {
+pub(super) fn http_upstream(
+    reader: &mut Reader<'_>,
+    name: &str,
+    scope: &Scope<'_>,
+) -> Option<UpstreamSpec> {
     let targets = targets(reader, scope.field("backends")?, Transport::Http);
-    let tls = scope.field("backendTls").map(|node| backend_tls(reader, node));
-    let timeouts = UpstreamTimeouts { connect: scope.timeout("connect"), idle: None };
+    let tls = scope
+        .field("backendTls")
+        .map(|node| backend_tls(reader, node));
+    let timeouts = UpstreamTimeouts {
+        connect: scope.timeout("connect"),
+        idle: None,
+    };
     let base = upstream(reader, name, scope, targets, timeouts);
     let retry = scope.field("retry").map(retry).unwrap_or_default();
-    Some(UpstreamSpec { tls: tls.unwrap_or_default(), retry, ..base })
+    Some(UpstreamSpec {
+        tls: tls.unwrap_or_default(),
+        retry,
+        ..base
+    })
 }
 
 /// An upstream that gets bytes as they come.
-pub(super) fn relay_upstream(reader: &mut Reader<'_>, name: &str, scope: &Scope<'_>) -> Option<UpstreamSpec> {
+pub(super) fn relay_upstream(
+    reader: &mut Reader<'_>,
+    name: &str,
+    scope: &Scope<'_>,
+) -> Option<UpstreamSpec> {
     let targets = targets(reader, scope.field("backends")?, Transport::Relay);
     if let Some(health) = scope.field("health") {
-        reader.forbid(health, &["path", "host", "status"], "bytes are relayed, so a check only connects");
+        reader.forbid(
+            health,
+            &["path", "host", "status"],
+            "bytes are relayed, so a check only connects",
+        );
     }
     if let Some(node) = scope.field("balance").and_then(|node| node.field("hash"))
-        && node.text().and_then(|text| scalar::hash_key(text).ok()).is_some_and(|key| key != HashKey::ClientIp)
+        && node
+            .text()
+            .and_then(|text| scalar::hash_key(text).ok())
+            .is_some_and(|key| key != HashKey::ClientIp)
     {
-        let problem = Problem::error(Code::COMBINATION, node.span, "a relay of bytes sees no requests, so only the client's address can be hashed");
-        reader.push(problem.found(node.text().unwrap_or_default()).allowed("clientIp").nearest(Some("clientIp")).help("write `clientIp`"));
+        let problem = Problem::error(
+            Code::COMBINATION,
+            node.span,
+            "a relay of bytes sees no requests, so only the client's address can be hashed",
+        );
+        reader.push(
+            problem
+                .found(node.text().unwrap_or_default())
+                .allowed("clientIp")
+                .nearest(Some("clientIp"))
+                .help("write `clientIp`"),
+        );
     }
-    let timeouts = UpstreamTimeouts { connect: scope.timeout("connect"), idle: scope.timeout("idle") };
+    let timeouts = UpstreamTimeouts {
+        connect: scope.timeout("connect"),
+        idle: scope.timeout("idle"),
+    };
     Some(upstream(reader, name, scope, targets, timeouts))
 }
 
-fn upstream(reader: &mut Reader<'_>, name: &str, scope: &Scope<'_>, targets: Vec<Target>, timeouts: UpstreamTimeouts) -> UpstreamSpec {
+fn upstream(
+    reader: &mut Reader<'_>,
+    name: &str,
+    scope: &Scope<'_>,
+    targets: Vec<Target>,
+    timeouts: UpstreamTimeouts,
+) -> UpstreamSpec {
     UpstreamSpec {
         name: name.into(),
         targets,
@@ -102,142 +140,20 @@ fn upstream(reader: &mut Reader<'_>, name: &str, scope: &Scope<'_>, targets: Vec
     }
 }
 
-fn targets(reader: &mut Reader<'_>, list: &Node, transport: Transport) -> Vec<Target> {
-    list.items().iter().filter_map(|node| target(reader, node, transport)).collect()
-}
-
-fn target(reader: &mut Reader<'_>, node: &Node, transport: Transport) -> Option<Target> {
-    if node.text().is_some() {
-        return short_target(reader, node, transport, 1);
-    }
-    if !node.is_map() {
-        return None;
-    }
-    let weight = node.field("weight").and_then(Node::integer).map_or(1, |weight| weight as u32);
-    match (node.field("url"), node.field("dns")) {
-        (Some(url), None) => {
-            reader.forbid(node, &["family", "port", "scheme", "srv"], "it belongs to `dns`; a `url` says all of this itself");
-            short_target(reader, url, transport, weight)
-        }
-        (None, Some(dns)) => dns_target(reader, node, dns, transport, weight),
-        (found, _) => {
-            let message = if found.is_some() { "both `url` and `dns` are written" } else { "neither `url` nor `dns` is written" };
-            let problem = Problem::error(Code::COMBINATION, node.span, message).allowed("exactly one of `url` and `dns`");
-            reader.push(problem.help("write `{url: \"http://10.0.0.7:8000\"}` or `{dns: NAME, port: 80}`"));
-            None
-        }
-    }
-}
-
-fn short_target(reader: &mut Reader<'_>, node: &Node, transport: Transport, weight: u32) -> Option<Target> {
-    let text = node.text()?;
-    match scalar::backend(text).ok()? {
-        BackendText::Unix(path) => {
-            Some(Target { address: Address::Unix(PathBuf::from(path)), protocol: protocol(None, transport), weight })
-        }
-        BackendText::Authority { scheme, host, port } => {
-            fitting_scheme(reader, node, text, scheme, transport)?;
-            let address = match host {
-                BackendHost::Address(ip) => Address::Socket(usable_address(reader, node, SocketAddr::new(ip, port))?),
-                BackendHost::Name(name) => {
-                    not_localhost(reader, node, name.as_str(), port)?;
-                    Address::Dns(DnsTarget { name: name.as_str().into(), port, family: Family::Any, srv: false })
-                }
-            };
-            Some(Target { address, protocol: protocol(scheme, transport), weight })
-        }
-    }
-}
-
-fn dns_target(reader: &mut Reader<'_>, node: &Node, dns: &Node, transport: Transport, weight: u32) -> Option<Target> {
-    let srv = node.field("srv").and_then(Node::truth).unwrap_or(false);
-    let port = node.field("port");
-    if srv {
-        reader.forbid(node, &["port"], "the SRV record gives the port");
-    } else if port.is_none() {
-        let problem = Problem::error(Code::COMBINATION, node.span, "the port of the backend is missing");
-        reader.push(problem.help("write `port`, or `srv: true` if the name is an SRV name"));
-        return None;
-    }
-    if transport == Transport::Relay {
-        reader.forbid(node, &["scheme"], "bytes are relayed as they come");
-    }
-    let name = scalar::dns_name(dns.text()?).ok()?;
-    not_localhost(reader, dns, name.as_str(), port.and_then(Node::integer).unwrap_or(0) as u16)?;
-    let target = DnsTarget {
-        name: name.as_str().into(),
-        port: port.and_then(Node::integer).unwrap_or(0) as u16,
-        family: match node.field("family").and_then(Node::text) {
-            Some("ipv4") => Family::Ipv4,
-            Some("ipv6") => Family::Ipv6,
-            _ => Family::Any,
-        },
-        srv,
-    };
-    let scheme = node.field("scheme").and_then(Node::text).map_or(Some(Scheme::Http), scalar::scheme);
-    Some(Target { address: Address::Dns(target), protocol: protocol(scheme, transport), weight })
-}
-
-fn protocol(scheme: Option<Scheme>, transport: Transport) -> Protocol {
-    match (transport, scheme) {
-        (Transport::Relay, _) => Protocol::Tcp,
-        (Transport::Http, None | Some(Scheme::Http)) => Protocol::Http1,
-        (Transport::Http, Some(Scheme::Https)) => Protocol::Https1,
-        (Transport::Http, Some(Scheme::H2c)) => Protocol::H2c,
-        (Transport::Http, Some(Scheme::H2)) => Protocol::H2,
-    }
-}
-
-fn fitting_scheme(reader: &mut Reader<'_>, node: &Node, text: &str, scheme: Option<Scheme>, transport: Transport) -> Option<()> {
-    let (message, instead, allowed) = match (transport, scheme) {
-        (Transport::Http, Some(_)) | (Transport::Relay, None) => return Some(()),
-        (Transport::Http, None) => {
-            let allowed = "http://h:p, https://h:p, h2c://h:p, h2://h:p, unix:/path";
-            ("the scheme is missing: this route speaks HTTP to its backends", format!("http://{text}"), allowed)
-        }
-        (Transport::Relay, Some(_)) => {
-            let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
-            ("bytes are relayed as they come, so the backend has no scheme", bare.to_owned(), "h:p, unix:/path")
-        }
-    };
-    let help = format!("did you mean `{instead}`?");
-    let problem = Problem::error(Code::BACKEND_FORM, node.span, message).found(format!("`{text}`"));
-    reader.push(problem.allowed(allowed).nearest(Some(instead)).help(help));
-    None
-}
-
-/// Connecting to `0.0.0.0` reaches this machine by accident, and a multicast address nobody.
-fn usable_address(reader: &mut Reader<'_>, node: &Node, address: SocketAddr) -> Option<SocketAddr> {
-    let ip = adit_route::cidr::fold(address.ip());
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    if !ip.is_unspecified() && !ip.is_multicast() && !broadcast {
-        return Some(address);
-    }
-    let problem = Problem::error(Code::BACKEND_FORM, node.span, format!("{ip} is not the address of one machine"));
-    reader.push(problem.found(address.to_string()).help("write the address of the backend; this machine is `127.0.0.1` or `[::1]`"));
-    None
-}
-
-/// A DNS answer that leads to this machine is refused (E-10); the name that always does is refused here already.
-fn not_localhost(reader: &mut Reader<'_>, node: &Node, name: &str, port: u16) -> Option<()> {
-    if name != "localhost" && !name.ends_with(".localhost") {
-        return Some(());
-    }
-    let message = format!("`{name}` leads to this machine, and names that do are refused: write the address");
-    let text = node.text().unwrap_or_default();
-    let instead = if text == name { format!("127.0.0.1:{port}") } else { text.replacen(name, "127.0.0.1", 1) };
-    let help = format!("did you mean `{instead}`?");
-    let problem = Problem::error(Code::BACKEND_FORM, node.span, message).found(format!("`{text}`"));
-    reader.push(problem.nearest(Some(instead)).help(help));
-    None
-}
-
 fn backend_tls(reader: &mut Reader<'_>, node: &Node) -> BackendTls {
     let insecure = node.field("insecure");
     let is_insecure = insecure.and_then(Node::truth).unwrap_or(false);
     if let Some(insecure) = insecure.filter(|_| is_insecure) {
-        reader.forbid(node, &["ca"], "with `insecure: true` no certificate is verified");
-        let problem = Problem::warning(Code::RELAXED, insecure.span, "certificates of these backends are not verified");
+        reader.forbid(
+            node,
+            &["ca"],
+            "with `insecure: true` no certificate is verified",
+        );
+        let problem = Problem::warning(
+            Code::RELAXED,
+            insecure.span,
+            "certificates of these backends are not verified",
+        );
         reader.push(problem.help("write `ca` with the authority of the backends instead"));
     }
     let identity = match (node.field("cert"), node.field("key")) {
@@ -248,13 +164,19 @@ fn backend_tls(reader: &mut Reader<'_>, node: &Node) -> BackendTls {
         }
         (None, None) => None,
         _ => {
-            let problem = Problem::error(Code::COMBINATION, node.span, "`cert` and `key` are written together or not at all");
+            let problem = Problem::error(
+                Code::COMBINATION,
+                node.span,
+                "`cert` and `key` are written together or not at all",
+            );
             reader.push(problem.help("add the other one"));
             None
         }
     };
     BackendTls {
-        ca_pem: node.field("ca").and_then(|ca| certificates::authorities(reader, ca)),
+        ca_pem: node
+            .field("ca")
+            .and_then(|ca| certificates::authorities(reader, ca)),
         server_name: server_name(node),
         identity_pem: identity,
         insecure: is_insecure,
@@ -272,7 +194,10 @@ fn balance(node: &Node) -> Balance {
         Some("ewma") => Balance::Ewma,
         Some(_) => Balance::RoundRobin,
         None => {
-            let key = node.field("hash").and_then(Node::text).and_then(|text| scalar::hash_key(text).ok());
+            let key = node
+                .field("hash")
+                .and_then(Node::text)
+                .and_then(|text| scalar::hash_key(text).ok());
             key.map(Balance::Hash).unwrap_or_default()
         }
     }
@@ -283,19 +208,37 @@ fn health(reader: &mut Reader<'_>, node: &Node) -> HealthCheck {
     const TIMEOUT: Duration = Duration::from_secs(2);
     let field = |key| node.field(key);
     let time = |key| field(key).and_then(duration);
-    let count = |key, usual| field(key).and_then(Node::integer).map_or(usual, |count| count as u32);
+    let count = |key, usual| {
+        field(key)
+            .and_then(Node::integer)
+            .map_or(usual, |count| count as u32)
+    };
     let interval = time("interval").unwrap_or(INTERVAL);
     if field("path").is_none() {
-        reader.forbid(node, &["host", "status"], "without `path` a check only connects");
+        reader.forbid(
+            node,
+            &["host", "status"],
+            "without `path` a check only connects",
+        );
     }
     if let (Some(timeout), Some(written)) = (time("timeout"), field("timeout"))
         && timeout > interval
     {
         let shown = scalar::show_duration(interval);
-        let problem = Problem::error(Code::RANGE, written.span, "a check would outlast the time between checks");
-        reader.push(problem.found(scalar::show_duration(timeout)).allowed(format!("at most the interval, {shown}")));
+        let problem = Problem::error(
+            Code::RANGE,
+            written.span,
+            "a check would outlast the time between checks",
+        );
+        reader.push(
+            problem
+                .found(scalar::show_duration(timeout))
+                .allowed(format!("at most the interval, {shown}")),
+        );
     }
-    let status = field("status").and_then(Node::text).and_then(|text| scalar::status_range(text).ok());
+    let status = field("status")
+        .and_then(Node::text)
+        .and_then(|text| scalar::status_range(text).ok());
     let text = |key| field(key).and_then(Node::text).map(ToOwned::to_owned);
     HealthCheck {
         path: text("path"),
@@ -316,7 +259,11 @@ fn redirects_end() -> StatusCode {
 
 fn outlier(node: &Node) -> Outlier {
     let usual = Outlier::default();
-    let count = |key, usual| node.field(key).and_then(Node::integer).map_or(usual, |count| count as u32);
+    let count = |key, usual| {
+        node.field(key)
+            .and_then(Node::integer)
+            .map_or(usual, |count| count as u32)
+    };
     let time = |key, usual| node.field(key).and_then(duration).unwrap_or(usual);
     Outlier {
         consecutive: count("consecutive", usual.consecutive),
@@ -332,9 +279,14 @@ fn outlier(node: &Node) -> Outlier {
 
 fn retry(node: &Node) -> Retry {
     let usual = Retry::default();
-    let on = node.field("on").map(|list| list.items().iter().filter_map(retry_on).collect());
+    let on = node
+        .field("on")
+        .map(|list| list.items().iter().filter_map(retry_on).collect());
     Retry {
-        attempts: node.field("attempts").and_then(Node::integer).map_or(usual.attempts, |count| count as u32),
+        attempts: node
+            .field("attempts")
+            .and_then(Node::integer)
+            .map_or(usual.attempts, |count| count as u32),
         on: on.unwrap_or(usual.on),
     }
 }

@@ -32,7 +32,7 @@ pub(in crate::config) fn rows() -> &'static [Row] {
     &ROWS
 }
 
-const COUNT: usize = 42;
+const COUNT: usize = 44;
 
 static ROWS: [Row; COUNT] = [
     (
@@ -451,6 +451,28 @@ static ROWS: [Row; COUNT] = [
         Slot::Time(|limits| &mut limits.continue_timeout),
     ),
     (
+        key(
+            "drainTimeout",
+            TIME,
+            "Time for connections to end once adit is stopping (L-77).",
+        )
+        .default("30s")
+        .example("2m"),
+        "L-77",
+        Slot::Time(|limits| &mut limits.drain_timeout),
+    ),
+    (
+        key(
+            "shutdownGrace",
+            Kind::Duration { min: 0, max: HOUR },
+            "Not ready but still accepting, before the drain begins (R-21).",
+        )
+        .default("5s")
+        .example("0s"),
+        "R-21",
+        Slot::Time(|limits| &mut limits.shutdown_grace),
+    ),
+    (
         key("tcpKeepAlive", TIME, "Idle time before TCP probes (L-78).")
             .default("30s")
             .example("1m"),
@@ -467,7 +489,7 @@ static ROWS: [Row; COUNT] = [
             "Client connections at once; 0 derives it from the descriptor limit (L-80).",
         )
         .default("0")
-        .example("2"),
+        .example("20000"),
         "L-80",
         Slot::Count(|limits| &mut limits.connections),
     ),
@@ -528,7 +550,8 @@ static ROWS: [Row; COUNT] = [
 
 pub(in crate::config) static LIMITS: Table = Table {
     name: "limits",
-    doc: "Every limit of the data plane. What a client, a backend or a peer does beyond it is refused or closed.",
+    doc: "Every limit of the data plane. What a client, a backend or a peer does \
+            beyond it is refused or closed.",
     keys: &KEYS,
     includes: &[],
     planned: &[

@@ -1,7 +1,7 @@
 //! Listeners: where clients connect, and who may.
 
 use super::super::scalar::{BACKEND, BIND, CIDR, INTERFACE, NAME, PEERS};
-use super::route::{BACKEND_OBJECT, BALANCE, HEALTH, PROXY_PROTOCOL_OUT};
+use super::upstream::{BACKEND_OBJECT, BALANCE, HEALTH, PROXY_PROTOCOL_OUT};
 use super::{DAY, Kind, MILLISECOND, Table, key};
 
 const PEER_LIST: Kind = Kind::Some(&Kind::Scalar(&PEERS));
@@ -9,13 +9,21 @@ const CIDR_LIST: Kind = Kind::Some(&Kind::Scalar(&CIDR));
 
 pub(super) static LISTENER: Table = Table {
     name: "listener",
-    doc: "Sockets with one role and one protocol. Without `tls`, `tcp` and `protocol` a listener speaks HTTP/1 in clear text.",
+    doc: "Sockets with one role and one protocol. Without `tls`, `tcp` and \
+            `protocol` a listener speaks HTTP/1 in clear text.",
     keys: &[
-        key("name", Kind::Scalar(&NAME), "Unique name; `lan`, `internet`, `admin` and `tunnel` are reserved.").required().example("webs"),
+        key(
+            "name",
+            Kind::Scalar(&NAME),
+            "Unique name; `lan`, `internet`, `admin` and `tunnel` are reserved.",
+        )
+        .required()
+        .example("webs"),
         key(
             "role",
             Kind::Word(&["lan", "internet", "admin"]),
-            "What kind of clients come in here: `internet` listeners serve public hosts only, `admin` ones health, metrics and status only.",
+            "What kind of clients come in here: `internet` listeners serve public \
+            hosts only, `admin` ones health, metrics and status only.",
         )
         .required()
         .example("lan"),
@@ -26,18 +34,32 @@ pub(super) static LISTENER: Table = Table {
         )
         .required()
         .example("\"[::]:443\""),
-        key("interface", Kind::Scalar(&INTERFACE), "Network interface that the sockets are bound to.").default("any").example("eth0"),
-        key("tls", Kind::Bool, "Whether clients speak TLS here.").default("false").example("true"),
+        key(
+            "interface",
+            Kind::Scalar(&INTERFACE),
+            "Network interface that the sockets are bound to.",
+        )
+        .default("any")
+        .example("eth0"),
+        key("tls", Kind::Bool, "Whether clients speak TLS here.")
+            .default("false")
+            .example("true"),
         key(
             "protocol",
             Kind::Word(&["http", "h2c"]),
-            "What is spoken in clear text: HTTP/1, or HTTP/2 with prior knowledge. Only one of them: it is never guessed.",
+            "What is spoken in clear text: HTTP/1, or HTTP/2 with prior knowledge. \
+            Only one of them: it is never guessed.",
         )
         .default("http")
         .example("h2c"),
-        key("tcp", Kind::Table(&TCP), "Relays bytes to backends instead of speaking HTTP; with `tls: true` TLS ends here.")
-            .default("HTTP is spoken")
-            .example("{backends: [\"127.0.0.1:636\"]}"),
+        key(
+            "tcp",
+            Kind::Table(&TCP),
+            "Relays bytes to backends instead of speaking HTTP; with `tls: true` TLS \
+            ends here.",
+        )
+        .default("HTTP is spoken")
+        .example("{backends: [\"127.0.0.1:636\"]}"),
         key(
             "redirect",
             Kind::Either(&[Kind::Word(&["https"]), Kind::Table(&REDIRECT)]),
@@ -45,37 +67,68 @@ pub(super) static LISTENER: Table = Table {
         )
         .default("none")
         .example("https"),
-        key("allow", PEER_LIST, "Networks or blocks that may connect.").default("everyone").example("[lan]"),
-        key("deny", PEER_LIST, "Networks or blocks that may not; wins over `allow`.").default("nobody").example("[pods]"),
-        key("proxyProtocol", Kind::Word(&["required"]), "Every connection must begin with a PROXY header; needs `trustProxy`.")
-            .default("no header is read")
-            .example("required"),
-        key("trustProxy", CIDR_LIST, "Blocks from which the PROXY header is accepted; other peers are closed.")
-            .default("nobody")
-            .example("[10.0.0.5/32]"),
+        key("allow", PEER_LIST, "Networks or blocks that may connect.")
+            .default("everyone")
+            .example("[lan]"),
+        key(
+            "deny",
+            PEER_LIST,
+            "Networks or blocks that may not; wins over `allow`.",
+        )
+        .default("nobody")
+        .example("[pods]"),
+        key(
+            "proxyProtocol",
+            Kind::Word(&["required"]),
+            "Every connection must begin with a PROXY header; needs `trustProxy`.",
+        )
+        .default("no header is read")
+        .example("required"),
+        key(
+            "trustProxy",
+            CIDR_LIST,
+            "Blocks from which the PROXY header is accepted; other peers are closed.",
+        )
+        .default("nobody")
+        .example("[10.0.0.5/32]"),
         key(
             "trustForwarded",
             CIDR_LIST,
-            "Blocks of HTTP proxies whose forwarding fields are believed; says nothing about the PROXY header.",
+            "Blocks of HTTP proxies whose forwarding fields are believed; says \
+            nothing about the PROXY header.",
         )
         .default("nobody")
         .example("[10.0.0.5/32]"),
         key(
             "foreignTunnel",
             Kind::Word(&["as-tunnel", "deny"]),
-            "What happens on a `lan` listener to requests that bear the marks of a tunnel that is not ours: they count as coming from the \
-             Internet, or are refused.",
+            "What happens on a `lan` listener to requests that bear the marks of a \
+            tunnel that is not ours: they count as coming from the Internet, or are \
+            refused.",
         )
         .default("as-tunnel")
         .example("deny"),
-        key("refusal", REFUSAL, "Status for clients outside of the `from` of a rule.").default("403; 404 on `internet` listeners").example("404"),
+        key(
+            "refusal",
+            REFUSAL,
+            "Status for clients outside of the `from` of a rule.",
+        )
+        .default("403; 404 on `internet` listeners")
+        .example("404"),
     ],
     includes: &[],
     planned: &[
-        ("limits", "limits are the same for all listeners in this release: write them under the top-level `limits`"),
+        (
+            "limits",
+            "limits are the same for all listeners in this release: write them under \
+            the top-level `limits`",
+        ),
         ("proxy", "the key is `proxyProtocol`, with `trustProxy`"),
         ("hosts", "hosts are written in `routes`"),
-        ("certificate", "certificates are chosen by SNI from the top-level `certificates`"),
+        (
+            "certificate",
+            "certificates are chosen by SNI from the top-level `certificates`",
+        ),
     ],
 };
 

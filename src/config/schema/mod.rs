@@ -10,10 +10,11 @@ mod listener;
 mod policy;
 mod root;
 mod route;
+mod upstream;
 
 use super::scalar::Scalar;
 
-pub(super) use limits::{LIMITS, Slot, rows as limit_rows};
+pub(super) use limits::{Slot, rows as limit_rows};
 pub(super) use root::ROOT;
 
 /// A mapping with fixed keys.

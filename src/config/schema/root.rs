@@ -10,9 +10,11 @@ use super::{Key, Kind, Table, key};
 /// The whole file.
 pub(in crate::config) static ROOT: Table = Table {
     name: "file",
-    doc: "One YAML 1.2 document of at most 1 MiB. A directory is read as one document: every `*.yaml` and `*.yml` in name \
-          order; `routes`, `rules`, `networks`, `listeners` and the lists of `certificates` are appended, any other key may \
-          appear once. Relative paths are relative to the file that names them.",
+    doc: "One YAML 1.2 document of at most 1 MiB. A directory is read as one \
+            document: every `*.yaml` and `*.yml` in name order; `routes`, `rules`, \
+            `networks`, `listeners` and the lists of `certificates` are appended, \
+            any other key may appear once. Relative paths are relative to the file \
+            that names them.",
     keys: &[
         key(
             "version",
@@ -131,7 +133,8 @@ pub(in crate::config) static ROOT: Table = Table {
         ),
         (
             "<<",
-            "merge keys are not YAML 1.2: write the keys out, or repeat a whole value with an alias",
+            "merge keys are not YAML 1.2: write the keys out, or repeat a whole value \
+            with an alias",
         ),
     ],
 };
@@ -212,7 +215,8 @@ static TLS: Table = Table {
         key(
             "defaultCertificate",
             Kind::Scalar(&NAME),
-            "Name of the certificate for clients that send no SNI; without it they are refused. An unknown SNI is always refused.",
+            "Name of the certificate for clients that send no SNI; without it they \
+            are refused. An unknown SNI is always refused.",
         )
         .default("none")
         .example("example"),
@@ -245,11 +249,18 @@ static CLIENT_AUTH: Table = Table {
     name: "clientAuth",
     doc: "Client certificates of a host.",
     keys: &[
-        key("ca", Kind::Scalar(&FILE), "PEM file with the authorities whose certificates are accepted.").required().example("clients.pem"),
+        key(
+            "ca",
+            Kind::Scalar(&FILE),
+            "PEM file with the authorities whose certificates are accepted.",
+        )
+        .required()
+        .example("clients.pem"),
         key(
             "mode",
             Kind::Word(&["require", "optional"]),
-            "Whether a request without a valid certificate is refused, or passed on as unauthenticated.",
+            "Whether a request without a valid certificate is refused, or passed on \
+            as unauthenticated.",
         )
         .default("require")
         .example("optional"),
@@ -262,13 +273,18 @@ static CERTIFICATES: Table = Table {
     name: "certificates",
     doc: "Certificates and keys, reloaded when their files change.",
     keys: &[
-        key("files", Kind::List(&Kind::Table(&CERTIFICATE_FILE)), "Pairs of certificate and key.")
-            .default("none")
-            .example("[{cert: tls/example.pem, key: tls/example.key}]"),
+        key(
+            "files",
+            Kind::List(&Kind::Table(&CERTIFICATE_FILE)),
+            "Pairs of certificate and key.",
+        )
+        .default("none")
+        .example("[{cert: tls/example.pem, key: tls/example.key}]"),
         key(
             "directories",
             Kind::List(&Kind::Scalar(&FILE)),
-            "Directories with `X.pem` or `X.crt` beside `X.key`, or with certbot's `NAME/fullchain.pem` and `NAME/privkey.pem`.",
+            "Directories with `X.pem` or `X.crt` beside `X.key`, or with certbot's \
+            `NAME/fullchain.pem` and `NAME/privkey.pem`.",
         )
         .default("none")
         .example("[/etc/letsencrypt/live]"),
@@ -277,7 +293,11 @@ static CERTIFICATES: Table = Table {
     planned: &[
         ("issuers", "it comes with certificate issuers"),
         ("issuerMap", "it comes with certificate issuers"),
-        ("default", "it comes with certificate issuers; the certificate for clients without SNI is `tls.defaultCertificate`"),
+        (
+            "default",
+            "it comes with certificate issuers; the certificate for clients without \
+            SNI is `tls.defaultCertificate`",
+        ),
         ("lan", "it comes with certificate issuers"),
         ("public", "it comes with certificate issuers"),
     ],

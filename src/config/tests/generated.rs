@@ -11,7 +11,11 @@ fn committed(name: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "{} is out of date: run `ADIT_BLESS=1 cargo test -p adit reference`", path.display());
+    assert!(
+        found == text,
+        "{} is out of date: run `ADIT_BLESS=1 cargo test -p adit reference`",
+        path.display()
+    );
 }
 
 #[test]
@@ -30,7 +34,10 @@ fn the_reference_schema_defines_everything_that_it_refers_to() {
     let schema = json_schema();
     let text = schema.to_string();
     let definitions = schema["$defs"].as_object().unwrap();
-    let referred = text.split("#/$defs/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let referred = text
+        .split("#/$defs/")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap());
     for name in referred {
         assert!(definitions.contains_key(name), "{name}");
     }

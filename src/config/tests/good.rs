@@ -5,8 +5,8 @@ use std::time::Duration;
 use adit_proxy::blueprint::{ForeignTunnel, HttpsRedirect, ListenerKind};
 use adit_proxy::limits::Limits;
 use adit_route::{
-    Action, Address, Balance, BindProxyProtocol, Class, Family, HashKey, HostTls, PathMatch, Profile, Protocol, RetryOn, Role, Rule,
-    TlsVersion, UpstreamSpec, ValueMatch,
+    Action, Address, Balance, BindProxyProtocol, Class, Family, HashKey, HostTls, PathMatch,
+    Protocol, Role, Rule, UpstreamSpec,
 };
 use http::StatusCode;
 
@@ -40,30 +40,103 @@ default: {exposure: lan}
 "#;
 
 #[test]
-fn the_sample_of_an_edge_box_means_what_it_says() {
+fn the_listeners_of_an_edge_box_mean_what_they_say() {
     let place = Workplace::new();
-    let loaded = place.load(SAMPLE).unwrap_or_else(|report| panic!("{report}"));
+    let config = place.good(SAMPLE);
+    let names: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| &*listener.name)
+        .collect();
+    assert_eq!(names, ["web", "plain", "webs", "fromlb", "ldaps", "adm"]);
+    let [web, plain, webs, fromlb, ldaps, adm] = config.listeners.as_slice() else {
+        panic!("six listeners")
+    };
+    let redirect = HttpsRedirect {
+        port: None,
+        status: StatusCode::PERMANENT_REDIRECT,
+    };
+    assert_eq!(
+        (&web.kind, web.redirect),
+        (&ListenerKind::Http, Some(redirect))
+    );
+    assert!(
+        web.allow
+            .as_ref()
+            .unwrap()
+            .contains("192.168.10.9".parse().unwrap())
+    );
+    assert!(
+        !web.allow
+            .as_ref()
+            .unwrap()
+            .contains("192.168.11.9".parse().unwrap())
+    );
+    assert_eq!(
+        (&plain.kind, &webs.kind, &adm.kind),
+        (
+            &ListenerKind::Http,
+            &ListenerKind::Https,
+            &ListenerKind::Admin
+        )
+    );
+    assert!(
+        fromlb
+            .proxy_protocol
+            .as_ref()
+            .unwrap()
+            .contains("127.0.0.1".parse().unwrap())
+    );
+    assert_eq!((fromlb.allow.as_ref(), adm.role), (None, Role::Admin));
+    let ListenerKind::Tcp {
+        upstream,
+        tls: false,
+    } = &ldaps.kind
+    else {
+        panic!("{:?}", ldaps.kind)
+    };
+    assert_eq!(
+        (&*upstream.name, targets(upstream)),
+        ("tcp:ldaps", vec![("127.0.0.1:636".into(), Protocol::Tcp)])
+    );
+}
+
+#[test]
+fn an_edge_box_needs_no_more_than_its_sample() {
+    let place = Workplace::new();
+    let loaded = place
+        .load(SAMPLE)
+        .unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let config = loaded.config;
-    let names: Vec<_> = config.listeners.iter().map(|listener| &*listener.name).collect();
-    assert_eq!(names, ["web", "plain", "webs", "fromlb", "ldaps", "adm"]);
-    let [web, plain, webs, fromlb, ldaps, adm] = config.listeners.as_slice() else { panic!("six listeners") };
-    let redirect = HttpsRedirect { port: None, status: StatusCode::PERMANENT_REDIRECT };
-    assert_eq!((&web.kind, web.redirect), (&ListenerKind::Http, Some(redirect)));
-    assert!(web.allow.as_ref().unwrap().contains("192.168.10.9".parse().unwrap()));
-    assert!(!web.allow.as_ref().unwrap().contains("192.168.11.9".parse().unwrap()));
-    assert_eq!((&plain.kind, &webs.kind, &adm.kind), (&ListenerKind::Http, &ListenerKind::Https, &ListenerKind::Admin));
-    assert!(fromlb.proxy_protocol.as_ref().unwrap().contains("127.0.0.1".parse().unwrap()));
-    assert_eq!((fromlb.allow.as_ref(), adm.role), (None, Role::Admin));
-    let ListenerKind::Tcp { upstream, tls: false } = &ldaps.kind else { panic!("{:?}", ldaps.kind) };
-    assert_eq!((&*upstream.name, targets(upstream)), ("tcp:ldaps", vec![("127.0.0.1:636".into(), Protocol::Tcp)]));
-
     assert_eq!(config.certificates.files.len(), 1);
     let file = &config.certificates.files[0];
-    assert_eq!((&*file.name, &file.cert, file.place.line), ("example", &place.path.join("tls/example.pem"), 12));
+    assert_eq!(
+        (&*file.name, &file.cert, file.place.line),
+        ("example", &place.path.join("tls/example.pem"), 12)
+    );
     assert!(config.watched.contains(&place.path.join("tls/ca.pem")));
+    assert_eq!(
+        config.exposure.decide("old.example.test", "/").class,
+        Class::Off
+    );
+    assert_eq!(
+        config.exposure.decide("www.example.test", "/").class,
+        Class::Lan
+    );
+    assert_eq!(config.limits, Limits::default());
+}
 
-    let hosts: Vec<_> = config.routes.hosts.iter().map(|host| host.pattern.to_string()).collect();
+#[test]
+fn the_routes_of_an_edge_box_mean_what_they_say() {
+    let place = Workplace::new();
+    let config = place.good(SAMPLE);
+    let hosts: Vec<_> = config
+        .routes
+        .hosts
+        .iter()
+        .map(|host| host.pattern.to_string())
+        .collect();
     assert_eq!(
         hosts,
         [
@@ -75,46 +148,71 @@ fn the_sample_of_an_edge_box_means_what_it_says() {
             "**.c1.example.test"
         ]
     );
-    let [www, api, grpc, secure, argocd, c1] = config.routes.hosts.as_slice() else { panic!("six hosts") };
+    let [www, api, grpc, secure, argocd, c1] = config.routes.hosts.as_slice() else {
+        panic!("six hosts")
+    };
     assert_eq!(
         targets(upstream_of(&www.rules[0])),
-        [("127.0.0.1:8000".to_owned(), Protocol::Http1), ("[::1]:8000".to_owned(), Protocol::Http1)]
+        [
+            ("127.0.0.1:8000".to_owned(), Protocol::Http1),
+            ("[::1]:8000".to_owned(), Protocol::Http1)
+        ]
     );
     assert_eq!(www.rules[0].path, PathMatch::Prefix("/".into()));
-    assert_eq!(api.rules[0].timeouts.response, Some(Duration::from_secs(30)));
+    assert_eq!(
+        api.rules[0].timeouts.response,
+        Some(Duration::from_secs(30))
+    );
     assert_eq!(api.rules[1].path, PathMatch::Exact("/healthz".into()));
-    assert_eq!(&*upstream_of(&api.rules[1]).name, "api.example.test=/healthz");
+    assert_eq!(
+        &*upstream_of(&api.rules[1]).name,
+        "api.example.test=/healthz"
+    );
     assert_eq!(api.place.line, 15);
     assert_eq!(targets(upstream_of(&grpc.rules[0]))[0].1, Protocol::H2c);
     let tls = &upstream_of(&secure.rules[0]).tls;
     assert_eq!(tls.server_name.as_deref(), Some("internal.example.test"));
-    assert!(tls.ca_pem.as_ref().unwrap().starts_with(b"-----BEGIN CERTIFICATE"));
-    let HostTls::Passthrough(upstream) = &argocd.tls else { panic!("{:?}", argocd.tls) };
+    assert!(
+        tls.ca_pem
+            .as_ref()
+            .unwrap()
+            .starts_with(b"-----BEGIN CERTIFICATE")
+    );
+    let HostTls::Passthrough(upstream) = &argocd.tls else {
+        panic!("{:?}", argocd.tls)
+    };
     assert_eq!(upstream.proxy_protocol, Some(BindProxyProtocol::V2));
     assert!(argocd.rules.is_empty());
-    let HostTls::Passthrough(upstream) = &c1.tls else { panic!("{:?}", c1.tls) };
-    let Address::Dns(target) = &upstream.targets[0].address else { panic!("{upstream:?}") };
-    assert_eq!((&*target.name, target.port, target.family), ("ingress.c1.example.test", 443, Family::Ipv6));
-
-    assert_eq!(config.exposure.decide("old.example.test", "/").class, Class::Off);
-    assert_eq!(config.exposure.decide("www.example.test", "/").class, Class::Lan);
-    assert_eq!(config.limits, Limits::default());
+    let HostTls::Passthrough(upstream) = &c1.tls else {
+        panic!("{:?}", c1.tls)
+    };
+    let Address::Dns(target) = &upstream.targets[0].address else {
+        panic!("{upstream:?}")
+    };
+    assert_eq!(
+        (&*target.name, target.port, target.family),
+        ("ingress.c1.example.test", 443, Family::Ipv6)
+    );
 }
 
-fn upstream_of(rule: &Rule) -> &UpstreamSpec {
+pub(super) fn upstream_of(rule: &Rule) -> &UpstreamSpec {
     match &rule.action {
         Action::Forward(weighted) => &weighted[0].upstream,
         Action::Respond(_) => panic!("no upstream"),
     }
 }
 
-fn targets(upstream: &UpstreamSpec) -> Vec<(String, Protocol)> {
+pub(super) fn targets(upstream: &UpstreamSpec) -> Vec<(String, Protocol)> {
     let shown = |address: &Address| match address {
         Address::Socket(address) => address.to_string(),
         Address::Dns(dns) => format!("{}:{}", dns.name, dns.port),
         Address::Unix(path) => path.display().to_string(),
     };
-    upstream.targets.iter().map(|target| (shown(&target.address), target.protocol)).collect()
+    upstream
+        .targets
+        .iter()
+        .map(|target| (shown(&target.address), target.protocol))
+        .collect()
 }
 
 #[test]
@@ -126,13 +224,34 @@ fn redirects_go_to_the_only_tls_listener_of_their_role() {
     };
     for (listeners, expected) in [
         ("", None),
-        ("  - {name: a, role: lan, bind: '127.0.0.1:8443', tls: true}\n", Some(8443)),
-        ("  - {name: a, role: lan, bind: '127.0.0.1:443', tls: true}\n", None),
-        ("  - {name: a, role: lan, bind: '127.0.0.1:0', tls: true}\n", None),
-        ("  - {name: a, role: lan, bind: ['127.0.0.1:8443', '[::1]:8443'], tls: true}\n", Some(8443)),
-        ("  - {name: a, role: lan, bind: ['127.0.0.1:8443', '[::1]:9443'], tls: true}\n", None),
-        ("  - {name: a, role: internet, bind: '127.0.0.1:8443', tls: true}\n", None),
-        ("  - {name: a, role: lan, bind: '127.0.0.1:8443', tls: true, tcp: {backends: ['h.test:1']}}\n", None),
+        (
+            "  - {name: a, role: lan, bind: '127.0.0.1:8443', tls: true}\n",
+            Some(8443),
+        ),
+        (
+            "  - {name: a, role: lan, bind: '127.0.0.1:443', tls: true}\n",
+            None,
+        ),
+        (
+            "  - {name: a, role: lan, bind: '127.0.0.1:0', tls: true}\n",
+            None,
+        ),
+        (
+            "  - {name: a, role: lan, bind: ['127.0.0.1:8443', '[::1]:8443'], tls: true}\n",
+            Some(8443),
+        ),
+        (
+            "  - {name: a, role: lan, bind: ['127.0.0.1:8443', '[::1]:9443'], tls: true}\n",
+            None,
+        ),
+        (
+            "  - {name: a, role: internet, bind: '127.0.0.1:8443', tls: true}\n",
+            None,
+        ),
+        (
+            "  - {name: a, role: lan, bind: '127.0.0.1:8443', tls: true, tcp: {backends: ['h.test:1']}}\n",
+            None,
+        ),
         (
             "  - {name: a, role: lan, bind: '127.0.0.1:8443', tls: true}\n  - {name: b, role: lan, bind: '127.0.0.1:9443', tls: true}\n",
             None,
@@ -141,7 +260,10 @@ fn redirects_go_to_the_only_tls_listener_of_their_role() {
         assert_eq!(port(listeners), expected, "{listeners}");
     }
     let long = "version: 1\nlisteners: [{name: w, role: lan, bind: '[::]:80', redirect: {scheme: https, port: 444, status: 302}}]";
-    let redirect = HttpsRedirect { port: Some(444), status: StatusCode::FOUND };
+    let redirect = HttpsRedirect {
+        port: Some(444),
+        status: StatusCode::FOUND,
+    };
     assert_eq!(place.good(long).listeners[0].redirect, Some(redirect));
 }
 
@@ -160,113 +282,96 @@ listeners:
   - {name: adm, role: admin, bind: "0.0.0.0:9090", allow: [a.b]}
 "#,
     );
-    let [internet, h2, ldaps, adm] = config.listeners.as_slice() else { panic!("four listeners") };
-    assert_eq!((internet.role, internet.refusal, internet.binds.len()), (Role::Internet, StatusCode::NOT_FOUND, 2));
-    assert!(internet.deny.contains("198.51.100.7".parse().unwrap()) && internet.deny.contains("10.42.1.1".parse().unwrap()));
-    assert_eq!((&h2.kind, h2.interface.as_deref(), h2.foreign_tunnel), (&ListenerKind::H2c, Some("eth0"), ForeignTunnel::Deny));
-    assert_eq!((h2.refusal, h2.trust_forwarded.contains("10.0.0.1".parse().unwrap())), (StatusCode::NOT_FOUND, true));
-    let ListenerKind::Tcp { upstream, tls: true } = &ldaps.kind else { panic!("{:?}", ldaps.kind) };
+    let [internet, h2, ldaps, adm] = config.listeners.as_slice() else {
+        panic!("four listeners")
+    };
+    assert_eq!(
+        (internet.role, internet.refusal, internet.binds.len()),
+        (Role::Internet, StatusCode::NOT_FOUND, 2)
+    );
+    assert!(
+        internet.deny.contains("198.51.100.7".parse().unwrap())
+            && internet.deny.contains("10.42.1.1".parse().unwrap())
+    );
+    assert_eq!(
+        (&h2.kind, h2.interface.as_deref(), h2.foreign_tunnel),
+        (&ListenerKind::H2c, Some("eth0"), ForeignTunnel::Deny)
+    );
+    assert_eq!(
+        (
+            h2.refusal,
+            h2.trust_forwarded.contains("10.0.0.1".parse().unwrap())
+        ),
+        (StatusCode::NOT_FOUND, true)
+    );
+    let ListenerKind::Tcp {
+        upstream,
+        tls: true,
+    } = &ldaps.kind
+    else {
+        panic!("{:?}", ldaps.kind)
+    };
     assert_eq!(upstream.balance, Balance::Hash(HashKey::ClientIp));
-    assert_eq!(upstream.health.as_ref().map(|health| (health.interval, health.timeout, health.fall)), Some((Duration::from_secs(3), Duration::from_secs(2), 3)));
-    assert_eq!((upstream.timeouts.connect, upstream.timeouts.idle), (Some(Duration::from_secs(1)), Some(Duration::from_hours(2))));
+    assert_eq!(
+        upstream
+            .health
+            .as_ref()
+            .map(|health| (health.interval, health.timeout, health.fall)),
+        Some((Duration::from_secs(3), Duration::from_secs(2), 3))
+    );
+    assert_eq!(
+        (upstream.timeouts.connect, upstream.timeouts.idle),
+        (Some(Duration::from_secs(1)), Some(Duration::from_hours(2)))
+    );
     assert_eq!(upstream.proxy_protocol, Some(BindProxyProtocol::V1));
-    assert!(matches!(&upstream.targets[1].address, Address::Unix(path) if path == Path::new("/run/ldap")));
-    assert!(adm.allow.as_ref().unwrap().contains("10.1.1.1".parse().unwrap()));
-}
-
-#[test]
-fn paths_take_what_they_do_not_write_from_their_route() {
-    let place = Workplace::new();
-    let config = place.good(&format!(
-        "{HEAD}{}",
-        r#"
-routes:
-  - name: shop
-    hosts: [a.test, "*.a.test"]
-    backends: ["http://10.0.0.1:80"]
-    timeouts: {connect: 1s, response: 5s}
-    limits: {body: 1MiB}
-    balance: p2c
-    retry: {attempts: 0}
-    paths:
-      - {prefix: /}
-      - {prefix: /slow, timeouts: {response: 1h}}
-      - {prefix: /up, limits: {body: unlimited}, balance: {hash: "header:X-Tenant"}}
-      - {exact: /off, respond: {status: 503, headers: {retry-after: "60"}, body: later}}
-      - {regex: "/v[0-9]+", backends: [{dns: b.test, port: 81, scheme: https, weight: 3}, {url: "h2://b.test:82", weight: 0}]}
-      - prefix: /
-        match: {methods: [POST, GET], headers: {x-b: {regex: "^1"}, x-a: blue}, query: {v: {present: true}}}
-        outlier: {consecutive: 0}
-        retry: {on: [connect, 503]}
-        health: {path: /up, status: 200-299, host: up.test}
-"#
-    ));
-    assert_eq!(config.routes.hosts.len(), 2);
-    let rules = &config.routes.hosts[0].rules;
-    let [root, slow, up, off, regex, match_] = rules.as_slice() else { panic!("six rules") };
-    assert_eq!((root.max_body, root.timeouts.response), (Some(1 << 20), Some(Duration::from_secs(5))));
-    assert_eq!((slow.timeouts.connect, slow.timeouts.response), (Some(Duration::from_secs(1)), Some(Duration::from_hours(1))));
-    assert_eq!(&*upstream_of(root).name, "shop");
-    assert!(std::ptr::eq(upstream_of(root), upstream_of(slow)), "one pool for both");
-    assert!(std::ptr::eq(upstream_of(root), upstream_of(&config.routes.hosts[1].rules[0])), "one pool for both hosts");
-    assert_eq!((upstream_of(root).retry.attempts, &upstream_of(root).balance), (0, &Balance::PowerOfTwo));
-    assert_eq!((up.max_body, &*upstream_of(up).name), (None, "shop/up"));
-    assert_eq!(upstream_of(up).balance, Balance::Hash(HashKey::Header("x-tenant".parse().unwrap())));
-    let Action::Respond(answer) = &off.action else { panic!("{off:?}") };
-    assert_eq!((answer.status.as_u16(), answer.body.as_slice(), answer.headers["retry-after"].as_bytes()), (503, &b"later"[..], &b"60"[..]));
-    let PathMatch::Regex(expression) = &regex.path else { panic!("{regex:?}") };
-    assert!(expression.is_match("/v2/x") && !expression.is_match("/evil/v2"));
-    let [first, second] = upstream_of(regex).targets.as_slice() else { panic!("two targets") };
-    assert_eq!((first.protocol, first.weight, second.protocol, second.weight), (Protocol::Https1, 3, Protocol::H2, 0));
-    let conditions = &match_.conditions;
-    assert_eq!(conditions.methods, ["GET", "POST"]);
-    assert_eq!(conditions.headers[0].value, ValueMatch::Exact("blue".into()));
-    assert!(matches!(&conditions.headers[1].value, ValueMatch::Regex(_)));
-    assert_eq!(conditions.query[0].value, ValueMatch::Present);
-    let upstream = upstream_of(match_);
-    assert_eq!(&*upstream.name, "shop/");
-    assert_eq!((upstream.outlier.consecutive, upstream.outlier.min_requests, upstream.retry.attempts), (0, 20, 1));
-    assert_eq!(upstream.retry.on, [RetryOn::Connect, RetryOn::Status(StatusCode::SERVICE_UNAVAILABLE)]);
-    let health = upstream.health.as_ref().unwrap();
-    assert_eq!((health.path.as_deref(), health.host.as_deref(), health.status.1.as_u16()), (Some("/up"), Some("up.test"), 299));
-}
-
-#[test]
-fn two_routes_for_one_host_share_what_holds_for_the_host() {
-    let place = Workplace::new();
-    let config = place.good(&format!(
-        "{HEAD}{}",
-        r#"
-tls: {minVersion: 1.2, clientAuth: {ca: tls/ca.pem}}
-routes:
-  - {host: A.test., backends: ["http://10.0.0.1:80"]}
-  - {host: a.test, profile: nginx, tls: {minVersion: "1.3"}, clientAuth: {ca: tls/ca.pem, mode: optional}, paths: [{prefix: /b, backends: ["http://10.0.0.1:80"]}]}
-  - {host: "*", respond: {status: 404}}
-"#
-    ));
-    assert_eq!(config.tls.min_version, Some(TlsVersion::V1_2));
-    assert!(config.tls.client_auth.as_ref().unwrap().required);
-    for host in &config.routes.hosts[..2] {
-        assert_eq!((host.pattern.to_string().as_str(), host.profile), ("a.test", Profile::Nginx));
-        let HostTls::Terminate { min_version, client_auth } = &host.tls else { panic!("{:?}", host.tls) };
-        assert_eq!((*min_version, client_auth.as_ref().unwrap().required), (Some(TlsVersion::V1_3), false));
-    }
-    assert_eq!(config.routes.hosts[2].profile, Profile::Strict);
+    assert!(
+        matches!(&upstream.targets[1].address, Address::Unix(path) if path == Path::new("/run/ldap"))
+    );
+    assert!(
+        adm.allow
+            .as_ref()
+            .unwrap()
+            .contains("10.1.1.1".parse().unwrap())
+    );
 }
 
 #[test]
 fn off_is_a_word_with_and_without_quotes_and_after_a_yaml_1_1_tool() {
     let place = Workplace::new();
     for written in ["off", "'off'", "\"off\"", "false"] {
-        let text = format!("{HEAD}rules: [{{hosts: a.test, exposure: {written}}}]\ndefault: {{exposure: {written}}}\naccessLog: {{format: {written}}}");
+        let text = format!(
+            "{HEAD}rules: [{{hosts: a.test, exposure: {written}}}]\ndefault: {{exposure: {written}}}\naccessLog: {{format: {written}}}"
+        );
         let config = place.good(&text);
-        assert_eq!(config.exposure.decide("a.test", "/").class, Class::Off, "{written}");
-        assert_eq!(config.exposure.decide("b.test", "/").class, Class::Off, "{written}");
-        assert_eq!(config.access_log.format, crate::config::AccessFormat::Off, "{written}");
+        assert_eq!(
+            config.exposure.decide("a.test", "/").class,
+            Class::Off,
+            "{written}"
+        );
+        assert_eq!(
+            config.exposure.decide("b.test", "/").class,
+            Class::Off,
+            "{written}"
+        );
+        assert_eq!(
+            config.access_log.format,
+            crate::config::AccessFormat::Off,
+            "{written}"
+        );
     }
     for word in ["no", "on", "yes"] {
-        let text = format!("{HEAD}networks: {{{word}: {{role: lan, cidrs: [10.0.0.0/8]}}}}\nrules: [{{hosts: [{word}.test], exposure: off, from: [{word}]}}]");
-        assert!(place.good(&text).exposure.decide(&format!("{word}.test"), "/").from.is_some(), "{word}");
+        let text = format!(
+            "{HEAD}networks: {{{word}: {{role: lan, cidrs: [10.0.0.0/8]}}}}\nrules: [{{hosts: [{word}.test], exposure: off, from: [{word}]}}]"
+        );
+        assert!(
+            place
+                .good(&text)
+                .exposure
+                .decide(&format!("{word}.test"), "/")
+                .from
+                .is_some(),
+            "{word}"
+        );
     }
 }
 
@@ -279,8 +384,17 @@ fn process_settings_and_limits_are_read() {
          limits: {headTimeout: 250ms, headerBytes: 64KiB, requestLine: 4096, streamWindow: 1MiB, headerFields: 5}\n"
     ));
     assert_eq!(config.workers.map(std::num::NonZeroUsize::get), Some(3));
-    assert_eq!((config.log.level, config.log.format), (crate::config::LogLevel::Debug, crate::config::LogFormat::Json));
-    assert_eq!(config.access_log.target, crate::config::AccessTarget::File(place.path.join("logs/a.log")));
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (
+            crate::config::LogLevel::Debug,
+            crate::config::LogFormat::Json
+        )
+    );
+    assert_eq!(
+        config.access_log.target,
+        crate::config::AccessTarget::File(place.path.join("logs/a.log"))
+    );
     let expected = Limits {
         head_timeout: Duration::from_millis(250),
         header_bytes: 65536,
@@ -300,7 +414,10 @@ fn aliases_repeat_what_they_stand_for() {
         "{HEAD}{}",
         "routes:\n  - {host: a.test, backends: &b ['http://10.0.0.1:80']}\n  - {host: b.test, backends: *b}\n"
     ));
-    assert_eq!(targets(upstream_of(&config.routes.hosts[1].rules[0])), [("10.0.0.1:80".to_owned(), Protocol::Http1)]);
+    assert_eq!(
+        targets(upstream_of(&config.routes.hosts[1].rules[0])),
+        [("10.0.0.1:80".to_owned(), Protocol::Http1)]
+    );
 }
 
 #[test]
@@ -315,13 +432,26 @@ fn certificates_get_the_name_by_which_people_know_them() {
     let config = place.good(&format!(
         "{HEAD}{}",
         "tls: {defaultCertificate: wild}\n\
-         certificates:\n  files:\n    - {cert: a/site.pem, key: k}\n    - {cert: b/site.pem, key: k}\n    - {cert: live/x.test/fullchain.pem, key: k}\n\
+         certificates:\n  files:\n    - {cert: a/site.pem, key: k}\n    - {cert: b/site.pem, key: k}\n    - {cert: b/wild.pem, key: k}\n    - {cert: live/x.test/fullchain.pem, key: k}\n\
          \x20   - {name: wild, cert: c.pem, key: k}\n  directories: [live, /srv/tls]\n"
     ));
-    let names: Vec<_> = config.certificates.files.iter().map(|file| &*file.name).collect();
-    assert_eq!(names, ["site", "site-2", "x.test", "wild"]);
-    let directories: Vec<_> = config.certificates.directories.iter().map(|directory| directory.path.clone()).collect();
-    assert_eq!(directories, [place.path.join("live"), PathBuf::from("/srv/tls")]);
+    let names: Vec<_> = config
+        .certificates
+        .files
+        .iter()
+        .map(|file| &*file.name)
+        .collect();
+    assert_eq!(names, ["site", "site-2", "wild-2", "x.test", "wild"]);
+    let directories: Vec<_> = config
+        .certificates
+        .directories
+        .iter()
+        .map(|directory| directory.path.clone())
+        .collect();
+    assert_eq!(
+        directories,
+        [place.path.join("live"), PathBuf::from("/srv/tls")]
+    );
     assert_eq!(config.tls.default_certificate.as_deref(), Some("wild"));
 }
 
@@ -343,8 +473,14 @@ fn the_digest_changes_with_the_file_and_with_what_it_refers_to() {
 fn what_is_accepted_with_a_doubt_is_a_warning() {
     let place = Workplace::new();
     for (text, expected) in [
-        ("networks: {a: {role: lan, cidrs: [10.0.0.1/8]}}", "3:35 ADIT-1901 networks.a.cidrs[0]"),
-        ("rules: [{hosts: [a.test], exposure: lan, from: [10.0.0.1/8]}]", "3:49 ADIT-1901 rules[0].from[0]"),
+        (
+            "networks: {a: {role: lan, cidrs: [10.0.0.1/8]}}",
+            "3:35 ADIT-1901 networks.a.cidrs[0]",
+        ),
+        (
+            "rules: [{hosts: [a.test], exposure: lan, from: [10.0.0.1/8]}]",
+            "3:49 ADIT-1901 rules[0].from[0]",
+        ),
         (
             "routes: [{host: a.test, backends: ['https://10.0.0.1:1'], backendTls: {insecure: true}}]",
             "3:82 ADIT-1902 routes[0].backendTls.insecure",
@@ -354,7 +490,15 @@ fn what_is_accepted_with_a_doubt_is_a_warning() {
             "3:45 ADIT-2101 rules[1]",
         ),
     ] {
-        let loaded = place.load(&format!("{HEAD}{text}")).unwrap_or_else(|report| panic!("{report}"));
-        assert_eq!(places(&Report { diagnostics: loaded.warnings }), [expected], "{text}");
+        let loaded = place
+            .load(&format!("{HEAD}{text}"))
+            .unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(
+            places(&Report {
+                diagnostics: loaded.warnings
+            }),
+            [expected],
+            "{text}"
+        );
     }
 }

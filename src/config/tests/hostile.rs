@@ -8,7 +8,7 @@ fn aliases_cannot_multiply_without_end() {
     for letter in 'b'..='i' {
         let before = (letter as u8 - 1) as char;
         let aliases = vec![format!("*{before}"); 10].join(", ");
-        text.push_str(&format!("{letter}: &{letter} [{aliases}]\n"));
+        text += &format!("{letter}: &{letter} [{aliases}]\n");
     }
     refuse(&[
         (&text, &["4:32 ADIT-1007"]),
@@ -21,12 +21,23 @@ fn aliases_cannot_multiply_without_end() {
 fn deep_nesting_is_refused() {
     let lists = format!("a: {}", "[".repeat(200_000));
     let maps = format!("a: {}", "{a: ".repeat(100_000));
-    let blocks: String = (0..400).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let blocks = (0..400).fold(String::new(), |text, depth| {
+        text + &" ".repeat(depth)
+            + "a:
+"
+    });
     let place = Workplace::new();
     for text in [lists, maps, blocks] {
         let report = place.load(&text).unwrap_err();
-        let codes: Vec<_> = report.diagnostics.iter().map(|found| found.code.to_string()).collect();
-        assert!(matches!(codes.as_slice(), [code] if code == "ADIT-1009" || code == "ADIT-1004"), "{codes:?}");
+        let codes: Vec<_> = report
+            .diagnostics
+            .iter()
+            .map(|found| found.code.to_string())
+            .collect();
+        assert!(
+            matches!(codes.as_slice(), [code] if code == "ADIT-1009" || code == "ADIT-1004"),
+            "{codes:?}"
+        );
     }
 }
 
@@ -34,13 +45,23 @@ fn deep_nesting_is_refused() {
 fn every_prefix_of_a_file_and_every_changed_byte_is_survived() {
     let place = Workplace::new();
     let text = include_str!("everything.yaml");
-    assert!(place.load(text).is_ok(), "{}", place.load(text).unwrap_err());
-    for end in (0..text.len()).step_by(7).filter(|end| text.is_char_boundary(*end)) {
+    assert!(
+        place.load(text).is_ok(),
+        "{}",
+        place.load(text).unwrap_err()
+    );
+    for end in (0..text.len())
+        .step_by(7)
+        .filter(|end| text.is_char_boundary(*end))
+    {
         if let Err(report) = place.load(&text[..end]) {
             report.render(true);
         }
     }
-    for (at, byte) in (0..text.len()).step_by(3).zip(b"{}[]:,&*!|>'\"%@`#-? \t\n\r0a~".iter().cycle()) {
+    for (at, byte) in (0..text.len())
+        .step_by(3)
+        .zip(b"{}[]:,&*!|>'\"%@`#-? \t\n\r0a~".iter().cycle())
+    {
         let mut changed = text.as_bytes().to_vec();
         changed[at] = *byte;
         if let Ok(changed) = String::from_utf8(changed)
@@ -56,16 +77,29 @@ fn every_prefix_of_a_file_and_every_changed_byte_is_survived() {
 #[test]
 fn control_characters_do_not_reach_the_terminal() {
     let place = Workplace::new();
-    let report = place.load("version: 1\n\"a\\u001b[31m\": \"\\u001b]0;x\\u0007\"\n").unwrap_err();
+    let report = place
+        .load("version: 1\n\"a\\u001b[31m\": \"\\u001b]0;x\\u0007\"\n")
+        .unwrap_err();
     let text = report.render(false);
-    assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+    assert!(
+        !text.contains('\u{1b}') && !text.contains('\u{7}'),
+        "{text:?}"
+    );
 }
 
 #[test]
 fn a_long_line_is_shown_in_part() {
     let place = Workplace::new();
-    let text = format!("{{version: 1, routes: [{}], nonsense: 1}}", vec!["{host: a.test}"; 5000].join(","));
+    let text = format!(
+        "{{version: 1, routes: [{}], nonsense: 1}}",
+        vec!["{host: a.test}"; 5000].join(",")
+    );
     let report = place.load(&text).unwrap_err();
     assert!(report.diagnostics.len() > 5000);
-    assert!(report.render(false).lines().all(|line| line.chars().count() < 900));
+    assert!(
+        report
+            .render(false)
+            .lines()
+            .all(|line| line.chars().count() < 900)
+    );
 }

@@ -3,8 +3,8 @@
 mod directory;
 mod generated;
 mod good;
+mod good_routes;
 mod hostile;
-
 
 mod refused;
 mod refused_routes;
@@ -25,11 +25,16 @@ struct Workplace {
 impl Workplace {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("adit-config-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "adit-config-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(path.join("tls")).unwrap();
         let place = Self { path };
-        let certified = rcgen::generate_simple_self_signed(["internal.example.test".to_owned()]).unwrap();
+        let certified =
+            rcgen::generate_simple_self_signed(["internal.example.test".to_owned()]).unwrap();
         place.write("tls/ca.pem", &certified.cert.pem());
         place.write("tls/client.pem", &certified.cert.pem());
         place.write("tls/client.key", &certified.signing_key.serialize_pem());
@@ -77,9 +82,16 @@ const HEAD: &str = "version: 1\nlisteners: [{name: w, role: lan, bind: \"127.0.0
 /// Lines of the form `line:column code path`, in the order of the report.
 fn places(report: &Report) -> Vec<String> {
     let line = |found: &super::Diagnostic| {
-        format!("{}:{} {} {}", found.place.line, found.place.column, found.code, found.path)
+        format!(
+            "{}:{} {} {}",
+            found.place.line, found.place.column, found.code, found.path
+        )
     };
-    report.diagnostics.iter().map(|found| line(found).trim_end().to_owned()).collect()
+    report
+        .diagnostics
+        .iter()
+        .map(|found| line(found).trim_end().to_owned())
+        .collect()
 }
 
 /// A table of documents with the places that must be reported for each.
@@ -89,21 +101,26 @@ fn refuse(cases: &[(&str, &[&str])]) {
     for (text, expected) in cases {
         let found = match place.load(text) {
             Ok(_) => vec!["accepted".to_owned()],
-            Err(report) => { if std::env::var_os("SHOW").is_some() { println!("=====\n{text}\n-----\n{report}"); } places(&report) }
+            Err(report) => places(&report),
         };
-        println!("#PLACES {found:?}");
         if found != *expected {
-            wrong.push_str(&format!("{text}\n  found    {found:#?}\n  expected {expected:#?}\n"));
+            wrong += &format!("{text}\n  found    {found:#?}\n  expected {expected:#?}\n");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The same for parts of a document; `whole` makes it complete.
+fn refuse_within(whole: impl Fn(&str) -> String, cases: &[(&str, &[&str])]) {
+    let texts: Vec<_> = cases.iter().map(|(text, _)| whole(text)).collect();
+    let expected = cases.iter().map(|(_, expected)| *expected);
+    let cases: Vec<_> = texts.iter().map(String::as_str).zip(expected).collect();
+    refuse(&cases);
+}
+
 /// The same for documents that begin with [`HEAD`].
 fn refuse_after_head(cases: &[(&str, &[&str])]) {
-    let texts: Vec<_> = cases.iter().map(|(text, _)| format!("{HEAD}{text}")).collect();
-    let whole: Vec<_> = texts.iter().zip(cases).map(|(text, (_, expected))| (text.as_str(), *expected)).collect();
-    refuse(&whole);
+    refuse_within(|text| format!("{HEAD}{text}"), cases);
 }
 
 fn repository() -> &'static Path {

@@ -22,14 +22,34 @@ fn an_error_shows_the_line_and_what_to_do() {
         "",
     ];
     assert_eq!(report.render(false), expected.join("\n"));
-    assert!(report.render(true).contains("\u{1b}[1;31merror[ADIT-1010]\u{1b}[0m"));
+    assert!(
+        report
+            .render(true)
+            .contains("\u{1b}[1;31merror[ADIT-1010]\u{1b}[0m")
+    );
     let json = report.json();
     let found = &json["diagnostics"][0];
     assert_eq!(
-        (found["line"].as_u64(), found["column"].as_u64(), found["endColumn"].as_u64(), found["nearest"].as_str()),
+        (
+            found["line"].as_u64(),
+            found["column"].as_u64(),
+            found["endColumn"].as_u64(),
+            found["nearest"].as_str()
+        ),
         (Some(3), Some(47), Some(61), Some("proxyProtocol"))
     );
-    assert_eq!((json["errors"].as_u64(), found["code"].as_str(), found["path"].as_str()), (Some(1), Some("ADIT-1010"), Some("listeners[0].proxy_protocol")));
+    assert_eq!(
+        (
+            json["errors"].as_u64(),
+            found["code"].as_str(),
+            found["path"].as_str()
+        ),
+        (
+            Some(1),
+            Some("ADIT-1010"),
+            Some("listeners[0].proxy_protocol")
+        )
+    );
 }
 
 #[test]
@@ -52,7 +72,10 @@ fn both_places_of_a_conflict_are_shown() {
         "1 error",
         "",
     ];
-    assert_eq!(place.load(text).unwrap_err().render(false), expected.join("\n"));
+    assert_eq!(
+        place.load(text).unwrap_err().render(false),
+        expected.join("\n")
+    );
 }
 
 #[test]
@@ -77,7 +100,11 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
             "9:21 ADIT-1014 default.exposure",
         ]
     );
-    let nearest: Vec<_> = report.diagnostics.iter().map(|found| found.nearest.as_deref()).collect();
+    let nearest: Vec<_> = report
+        .diagnostics
+        .iter()
+        .map(|found| found.nearest.as_deref())
+        .collect();
     assert_eq!(nearest[0], Some("version"));
     assert_eq!(nearest[4], Some("[::]:443"));
     assert_eq!(nearest[9], Some("public"));

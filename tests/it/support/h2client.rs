@@ -30,13 +30,8 @@ pub(crate) fn runtime() -> tokio::runtime::LocalRuntime {
 
 /// Runs a test's story with a deadline.
 pub(crate) fn run<T>(story: impl Future<Output = T>) -> T {
-    run_for(Duration::from_secs(60), story)
-}
-
-/// Runs a longer story.
-pub(crate) fn run_for<T>(deadline: Duration, story: impl Future<Output = T>) -> T {
     runtime().block_on(async {
-        tokio::time::timeout(deadline, story)
+        tokio::time::timeout(Duration::from_mins(1), story)
             .await
             .expect("the story ends before its deadline")
     })

@@ -32,10 +32,6 @@ impl Namespace {
         namespace
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Runs `ip` inside.
     pub(crate) fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.name));

@@ -135,13 +135,17 @@ impl Raw {
 
     /// Reads a whole head if one comes; `false` if the peer closes instead.
     pub(crate) fn try_until_head(&mut self) -> bool {
+        self.try_head().is_some()
+    }
+
+    /// The next head, if one comes before the peer closes.
+    pub(crate) fn try_head(&mut self) -> Option<String> {
         while !self.read.windows(4).any(|four| four == b"\r\n\r\n") {
             if !matches!(self.fill(), Ok(1..)) {
-                return false;
+                return None;
             }
         }
-        self.until("\r\n\r\n");
-        true
+        Some(self.until("\r\n\r\n"))
     }
 
     /// Reads and forgets until the peer closes or the deadline passes.
@@ -196,11 +200,11 @@ impl Raw {
 
     /// Everything up to the end of the connection; a reset ends it too.
     pub(crate) fn rest(&mut self) -> String {
-        self.to_end().0
+        self.read_to_end().0
     }
 
     /// Everything up to the end, and whether the end was orderly.
-    pub(crate) fn to_end(&mut self) -> (String, io::Result<()>) {
+    pub(crate) fn read_to_end(&mut self) -> (String, io::Result<()>) {
         let ended = loop {
             match self.fill() {
                 Ok(0) => break Ok(()),

@@ -96,9 +96,9 @@ async fn join(far: TcpStream, mut sending: h2::SendStream<Bytes>, mut receiving:
 pub(crate) fn exercise<S: Read + Write>(mut socket: WebSocket<S>) {
     for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
         let data: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-        echo(&mut socket, Message::binary(data));
+        echo(&mut socket, &Message::binary(data));
     }
-    echo(&mut socket, Message::text("grüß Gott"));
+    echo(&mut socket, &Message::text("grüß Gott"));
     socket
         .send(Message::Ping(Bytes::from_static(b"p")))
         .unwrap();
@@ -118,7 +118,7 @@ pub(crate) fn exercise<S: Read + Write>(mut socket: WebSocket<S>) {
 
 /// Sends a message and takes the same back.
 #[track_caller]
-pub(crate) fn echo<S: Read + Write>(socket: &mut WebSocket<S>, message: Message) {
+pub(crate) fn echo<S: Read + Write>(socket: &mut WebSocket<S>, message: &Message) {
     socket.send(message.clone()).unwrap();
-    assert_eq!(socket.read().unwrap(), message);
+    assert_eq!(socket.read().unwrap(), *message);
 }

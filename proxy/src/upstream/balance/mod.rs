@@ -64,15 +64,35 @@ struct Pass {
     untried: bool,
 }
 
-const FIRST_ATTEMPT: [Pass; 2] =
-    [Pass { fit: true, untried: false }, Pass { fit: false, untried: false }];
+const FIRST_ATTEMPT: [Pass; 2] = [
+    Pass {
+        fit: true,
+        untried: false,
+    },
+    Pass {
+        fit: false,
+        untried: false,
+    },
+];
 
 /// A further attempt never goes to the same endpoint if there is another.
 const FURTHER_ATTEMPT: [Pass; 4] = [
-    Pass { fit: true, untried: true },
-    Pass { fit: false, untried: true },
-    Pass { fit: true, untried: false },
-    Pass { fit: false, untried: false },
+    Pass {
+        fit: true,
+        untried: true,
+    },
+    Pass {
+        fit: false,
+        untried: true,
+    },
+    Pass {
+        fit: true,
+        untried: false,
+    },
+    Pass {
+        fit: false,
+        untried: false,
+    },
 ];
 
 /// A choice under one of the passes.
@@ -92,11 +112,20 @@ impl Upstream {
         rng: &mut fastrand::Rng,
     ) -> Result<InFlight, PickError> {
         let set = self.endpoints();
-        let passes: &[Pass] =
-            if choice.tried.is_empty() { &FIRST_ATTEMPT } else { &FURTHER_ATTEMPT };
+        let passes: &[Pass] = if choice.tried.is_empty() {
+            &FIRST_ATTEMPT
+        } else {
+            &FURTHER_ATTEMPT
+        };
         let now = millis(choice.now);
         for pass in passes {
-            let search = Search { upstream: self, set: &set, choice, pass: *pass, now };
+            let search = Search {
+                upstream: self,
+                set: &set,
+                choice,
+                pass: *pass,
+                now,
+            };
             // The last place may go to another worker between looking and taking.
             while let Some(member) = search.choose(rng) {
                 if let Some(place) = member.endpoint.try_begin(choice.limit) {
@@ -124,7 +153,10 @@ impl<'a> Search<'a> {
 
     /// Part of its weight that the member has at present (slow start).
     fn share(&self, member: &Member) -> f64 {
-        member.endpoint.standing().share_at(self.now, self.upstream.spec().outlier.slow_start)
+        member
+            .endpoint
+            .standing()
+            .share_at(self.now, self.upstream.spec().outlier.slow_start)
     }
 
     fn weight(&self, member: &Member) -> f64 {
@@ -267,7 +299,8 @@ impl Load {
             let kept = kept.min(0.99);
             average * kept + observed * (1.0 - kept)
         };
-        self.ewma.store(average.max(1.0).to_bits(), Ordering::Relaxed);
+        self.ewma
+            .store(average.max(1.0).to_bits(), Ordering::Relaxed);
     }
 
     /// The average in nanoseconds, decayed to now so that a slow endpoint is tried again.

@@ -35,22 +35,37 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     fn new(upstream: &'a Upstream) -> Self {
         let rng = fastrand::Rng::with_seed(7);
-        Self { upstream, tried: Vec::new(), limit: 1_000, now: Instant::now(), rng }
+        Self {
+            upstream,
+            tried: Vec::new(),
+            limit: 1_000,
+            now: Instant::now(),
+            rng,
+        }
     }
 
     fn pick(&mut self, worker: usize, hash: Option<u64>) -> Result<InFlight, PickError> {
-        let choice =
-            Choice { worker, hash, tried: &self.tried, limit: self.limit, now: self.now };
+        let choice = Choice {
+            worker,
+            hash,
+            tried: &self.tried,
+            limit: self.limit,
+            now: self.now,
+        };
         self.upstream.pick(&choice, &mut self.rng)
     }
 
     fn counts(&mut self, times: usize) -> Vec<usize> {
         let mut counts = HashMap::new();
         for time in 0..times {
-            *counts.entry(self.pick(time % 2, None).unwrap().id()).or_insert(0) += 1;
+            *counts
+                .entry(self.pick(time % 2, None).unwrap().id())
+                .or_insert(0) += 1;
         }
         let set = self.upstream.endpoints();
-        set.iter().map(|endpoint| counts.get(&endpoint.id()).copied().unwrap_or(0)).collect()
+        set.iter()
+            .map(|endpoint| counts.get(&endpoint.id()).copied().unwrap_or(0))
+            .collect()
     }
 }
 
@@ -65,8 +80,12 @@ fn close(counts: &[usize], wanted: &[usize]) {
     }
 }
 
-const EVERY: [Balance; 4] =
-    [Balance::RoundRobin, Balance::PowerOfTwo, Balance::Ewma, Balance::Hash(HashKey::Path)];
+const EVERY: [Balance; 4] = [
+    Balance::RoundRobin,
+    Balance::PowerOfTwo,
+    Balance::Ewma,
+    Balance::Hash(HashKey::Path),
+];
 
 #[test]
 fn shares_follow_the_weights() {
@@ -96,8 +115,13 @@ fn turns_are_exact_for_each_worker() {
 #[test]
 fn the_share_of_a_missing_endpoint_is_spread_over_all_others() {
     let upstream = upstream(Balance::RoundRobin, &[1, 1, 1, 1]);
-    endpoint(&upstream, 1).standing().set_health(Health::Unhealthy, Instant::now());
-    close(&Trial::new(&upstream).counts(3_000), &[1_000, 0, 1_000, 1_000]);
+    endpoint(&upstream, 1)
+        .standing()
+        .set_health(Health::Unhealthy, Instant::now());
+    close(
+        &Trial::new(&upstream).counts(3_000),
+        &[1_000, 0, 1_000, 1_000],
+    );
 }
 
 #[test]
@@ -106,14 +130,21 @@ fn unfit_endpoints_are_left_out_unless_all_are_unfit() {
         let upstream = upstream(balance.clone(), &[1, 1, 1]);
         let mut trial = Trial::new(&upstream);
         for out in 0..2 {
-            endpoint(&upstream, out).standing().set_health(Health::Unhealthy, trial.now);
+            endpoint(&upstream, out)
+                .standing()
+                .set_health(Health::Unhealthy, trial.now);
         }
         for key in 0..100 {
             let picked = trial.pick(0, Some(key)).unwrap();
             assert_eq!(*picked.endpoint(), endpoint(&upstream, 2), "{balance:?}");
         }
-        endpoint(&upstream, 2).standing().set_health(Health::Unhealthy, trial.now);
-        assert!(trial.pick(0, Some(1)).is_ok(), "{balance:?}: a bad endpoint is better than none");
+        endpoint(&upstream, 2)
+            .standing()
+            .set_health(Health::Unhealthy, trial.now);
+        assert!(
+            trial.pick(0, Some(1)).is_ok(),
+            "{balance:?}: a bad endpoint is better than none"
+        );
     }
 }
 
@@ -124,14 +155,20 @@ fn a_further_attempt_goes_elsewhere_if_there_is_another() {
         let mut trial = Trial::new(&upstream);
         trial.tried = vec![endpoint(&upstream, 0).id()];
         // Even an unfit one.
-        endpoint(&upstream, 1).standing().set_health(Health::Unhealthy, trial.now);
+        endpoint(&upstream, 1)
+            .standing()
+            .set_health(Health::Unhealthy, trial.now);
         for key in 0..50 {
             let picked = trial.pick(0, Some(key)).unwrap();
             assert_eq!(*picked.endpoint(), endpoint(&upstream, 1), "{balance:?}");
         }
         trial.tried.push(endpoint(&upstream, 1).id());
         let again = trial.pick(0, Some(1)).unwrap();
-        assert_eq!(*again.endpoint(), endpoint(&upstream, 0), "the fit one once more");
+        assert_eq!(
+            *again.endpoint(),
+            endpoint(&upstream, 0),
+            "the fit one once more"
+        );
     }
 }
 
@@ -141,8 +178,9 @@ fn busy_endpoints_are_passed_over_and_then_it_is_said() {
         let upstream = upstream(balance.clone(), &[1, 1, 1]);
         let mut trial = Trial::new(&upstream);
         trial.limit = 2;
-        let held: Vec<_> =
-            (0..6).map(|key| trial.pick(0, Some(key)).expect("six places")).collect();
+        let held: Vec<_> = (0..6)
+            .map(|key| trial.pick(0, Some(key)).expect("six places"))
+            .collect();
         for index in 0..3 {
             assert_eq!(endpoint(&upstream, index).in_flight(), 2, "{balance:?}");
         }
@@ -157,7 +195,9 @@ fn busy_endpoints_are_passed_over_and_then_it_is_said() {
 fn being_busy_does_not_let_requests_through_to_the_unfit() {
     let upstream = upstream(Balance::RoundRobin, &[1, 1]);
     let mut trial = Trial::new(&upstream);
-    endpoint(&upstream, 1).standing().set_health(Health::Unhealthy, trial.now);
+    endpoint(&upstream, 1)
+        .standing()
+        .set_health(Health::Unhealthy, trial.now);
     trial.limit = 1;
     let held = trial.pick(0, None).unwrap();
     assert_eq!(trial.pick(0, None).unwrap_err(), PickError::AllBusy);
@@ -198,7 +238,7 @@ fn the_faster_endpoint_gets_more() {
     // What was slow once is tried again when it has been left alone for a while.
     let slow = endpoint(&upstream, 1);
     let before = slow.load.latency(trial.now);
-    assert!(slow.load.latency(trial.now + Duration::from_secs(60)) < before / 100.0);
+    assert!(slow.load.latency(trial.now + Duration::from_mins(1)) < before / 100.0);
 }
 
 #[test]
@@ -224,18 +264,30 @@ fn a_returning_endpoint_regains_its_share_slowly() {
         let upstream = upstream(balance, &[1, 1]);
         let mut trial = Trial::new(&upstream);
         let returning = endpoint(&upstream, 1);
-        returning.standing().set_health(Health::Unhealthy, trial.now);
+        returning
+            .standing()
+            .set_health(Health::Unhealthy, trial.now);
         returning.standing().set_health(Health::Healthy, trial.now);
         trial.now += Duration::from_secs(seconds);
         let counts = trial.counts(10_000);
-        assert!(counts[1].abs_diff(wanted) < 300, "after {seconds} s: {counts:?}");
+        assert!(
+            counts[1].abs_diff(wanted) < 300,
+            "after {seconds} s: {counts:?}"
+        );
     }
 }
 
 fn places(upstream: &Upstream, keys: u64) -> Vec<String> {
     let mut trial = Trial::new(upstream);
-    let place = |key| trial.pick(0, Some(hash_key(&u64::to_le_bytes(key)))).unwrap();
-    (0..keys).map(place).map(|place| place.label().to_string()).collect()
+    let place = |key| {
+        trial
+            .pick(0, Some(hash_key(&u64::to_le_bytes(key))))
+            .unwrap()
+    };
+    (0..keys)
+        .map(place)
+        .map(|place| place.label().to_string())
+        .collect()
 }
 
 #[test]
@@ -246,17 +298,21 @@ fn replicas_agree_on_where_a_key_belongs() {
     assert_eq!(mine, places(&upstream(balance, &weights), 1_000));
     let first = mine.iter().filter(|place| *place == "192.0.2.1:80").count();
     let second = mine.iter().filter(|place| *place == "192.0.2.2:80").count();
-    assert!(first.abs_diff(200) < 40 && second.abs_diff(400) < 50, "{first} {second}");
+    assert!(
+        first.abs_diff(200) < 40 && second.abs_diff(400) < 50,
+        "{first} {second}"
+    );
     // Known values: other versions of adit must come to the same.
     assert_eq!(hash_key(b""), 0xf52a_15e9_a9b5_e89b);
-    assert_eq!(hash_key(b"192.0.2.7"), hash_key(&b"192.0.2.7".to_vec()));
 }
 
 #[test]
 fn a_leaving_endpoint_moves_only_its_own_keys() {
     let upstream = upstream(Balance::Hash(HashKey::ClientIp), &[1, 1, 1, 1, 1]);
     let before = places(&upstream, 2_000);
-    endpoint(&upstream, 2).standing().set_health(Health::Unhealthy, Instant::now());
+    endpoint(&upstream, 2)
+        .standing()
+        .set_health(Health::Unhealthy, Instant::now());
     let after = places(&upstream, 2_000);
     let gone = endpoint(&upstream, 2);
     let mut moved = 0;
@@ -293,11 +349,15 @@ fn workers_take_their_own_turns_at_the_same_time() {
                         limit: 1,
                         now: Instant::now(),
                     };
-                    let place = upstream.pick(&choice, &mut rng).expect("two of four places");
+                    let place = upstream
+                        .pick(&choice, &mut rng)
+                        .expect("two of four places");
                     assert!(place.in_flight() >= 1);
                     place.report(
                         worker,
-                        Outcome::Success { latency: Duration::ZERO },
+                        Outcome::Success {
+                            latency: Duration::ZERO,
+                        },
                         upstream,
                         choice.now,
                     );
@@ -306,7 +366,12 @@ fn workers_take_their_own_turns_at_the_same_time() {
         }
     });
     let set = upstream.endpoints();
-    assert_eq!(set.iter().map(|endpoint| endpoint.stats().successes()).sum::<u64>(), 40_000);
+    assert_eq!(
+        set.iter()
+            .map(|endpoint| endpoint.stats().successes())
+            .sum::<u64>(),
+        40_000
+    );
     assert!(set.iter().all(|endpoint| endpoint.in_flight() == 0));
     assert_eq!(Outlier::default().slow_start, Duration::from_secs(30));
 }

@@ -30,10 +30,14 @@ pub fn follow(upstream: &Arc<Upstream>, tls: Rc<ClientTls>) {
 
 /// Keeps one task per endpoint while endpoints come and go.
 async fn supervise(upstream: Weak<Upstream>, tls: Rc<ClientTls>) {
-    let Some(mut changes) = upstream.upgrade().map(|upstream| upstream.changes()) else { return };
+    let Some(mut changes) = upstream.upgrade().map(|upstream| upstream.changes()) else {
+        return;
+    };
     let mut checks = Checks::default();
     loop {
-        let Some(current) = upstream.upgrade() else { return };
+        let Some(current) = upstream.upgrade() else {
+            return;
+        };
         checks.adapt(&current, &tls);
         drop(current);
         if changes.changed().await.is_err() {
@@ -58,7 +62,11 @@ impl Checks {
         });
         for endpoint in set.iter() {
             self.0.entry(endpoint.id()).or_insert_with(|| {
-                let check = check(Arc::clone(upstream.spec()), Arc::clone(endpoint), Rc::clone(tls));
+                let check = check(
+                    Arc::clone(upstream.spec()),
+                    Arc::clone(endpoint),
+                    Rc::clone(tls),
+                );
                 tokio::task::spawn_local(check).abort_handle()
             });
         }
@@ -86,20 +94,19 @@ async fn check(spec: Arc<UpstreamSpec>, endpoint: Arc<Endpoint>, tls: Rc<ClientT
         };
         if let Some(changed) = verdict.take(result.is_ok(), health) {
             endpoint.standing().set_health(changed, Instant::now());
-            announce(&spec, &endpoint, changed, result.err());
+            announce(&spec, &endpoint, result.err());
         }
         // Between 90 and 110 percent: replicas do not check in step.
         tokio::time::sleep(health.interval.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
     }
 }
 
-fn announce(spec: &UpstreamSpec, endpoint: &Endpoint, health: Health, error: Option<ProbeError>) {
+fn announce(spec: &UpstreamSpec, endpoint: &Endpoint, error: Option<ProbeError>) {
     let (upstream, endpoint) = (&*spec.name, &**endpoint.label());
-    match error {
-        Some(error) => {
-            tracing::warn!(upstream, endpoint, %error, "endpoint is unhealthy");
-        }
-        None => tracing::info!(upstream, endpoint, ?health, "endpoint is healthy"),
+    if let Some(error) = error {
+        tracing::warn!(upstream, endpoint, %error, "endpoint is unhealthy");
+    } else {
+        tracing::info!(upstream, endpoint, "endpoint is healthy");
     }
 }
 
@@ -118,14 +125,21 @@ impl Verdict {
 
     /// Takes a result; answers with the new verdict if it changed.
     fn take(&mut self, success: bool, check: &HealthCheck) -> Option<Health> {
-        let (verdict, needed) =
-            if success { (Health::Healthy, check.rise) } else { (Health::Unhealthy, check.fall) };
+        let (verdict, needed) = if success {
+            (Health::Healthy, check.rise)
+        } else {
+            (Health::Unhealthy, check.fall)
+        };
         if self.health == verdict {
             self.against = 0;
             return None;
         }
         // What was never judged is served already: the first success only says so.
-        let needed = if success && self.health == Health::Unknown { 1 } else { needed };
+        let needed = if success && self.health == Health::Unknown {
+            1
+        } else {
+            needed
+        };
         if success && self.health == Health::Unknown {
             self.against = 0;
         }

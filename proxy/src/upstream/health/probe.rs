@@ -83,10 +83,17 @@ pub(super) async fn probe(
     tls: &ClientTls,
 ) -> Result<(), ProbeError> {
     let stream = connect(spec, endpoint).await?;
-    let Some(path) = check.path.as_deref().filter(|_| endpoint.protocol() != Protocol::Tcp) else {
+    let Some(path) = check
+        .path
+        .as_deref()
+        .filter(|_| endpoint.protocol() != Protocol::Tcp)
+    else {
         return Ok(());
     };
-    let host = check.host.clone().unwrap_or_else(|| own_name(endpoint.declared()));
+    let host = check
+        .host
+        .clone()
+        .unwrap_or_else(|| own_name(endpoint.declared()));
     let request = request(endpoint.protocol(), &host, path)?;
     let stream: Box<dyn Stream> = if endpoint.protocol().is_tls() {
         let (config, name) = tls(spec, endpoint)?;
@@ -100,7 +107,11 @@ pub(super) async fn probe(
         http1(stream, &request, &host).await?
     };
     let (lowest, highest) = check.status;
-    if (lowest..=highest).contains(&status) { Ok(()) } else { Err(ProbeError::Status(status)) }
+    if (lowest..=highest).contains(&status) {
+        Ok(())
+    } else {
+        Err(ProbeError::Status(status))
+    }
 }
 
 /// What a client would write as `Host` to reach the target itself.
@@ -110,7 +121,10 @@ fn own_name(declared: &Address) -> String {
         Address::Unix(_) => "localhost".into(),
         Address::Dns(dns) if dns.srv => {
             let labels = dns.name.trim_end_matches('.').split('.');
-            labels.skip_while(|label| label.starts_with('_')).collect::<Vec<_>>().join(".")
+            labels
+                .skip_while(|label| label.starts_with('_'))
+                .collect::<Vec<_>>()
+                .join(".")
         }
         Address::Dns(dns) => format!("{}:{}", dns.name.trim_end_matches('.'), dns.port),
     }
@@ -149,7 +163,11 @@ fn proxy_header(version: BindProxyProtocol, local: SocketAddr, peer: SocketAddr)
 /// The request as HTTP/2 sends it; HTTP/1 is written from its parts, which are valid then.
 fn request(protocol: Protocol, host: &str, path: &str) -> Result<Request<()>, ProbeError> {
     let scheme = if protocol.is_tls() { "https" } else { "http" };
-    let uri = http::Uri::builder().scheme(scheme).authority(host).path_and_query(path).build();
+    let uri = http::Uri::builder()
+        .scheme(scheme)
+        .authority(host)
+        .path_and_query(path)
+        .build();
     Request::builder()
         .method(Method::GET)
         .version(Version::HTTP_2)
@@ -166,7 +184,10 @@ async fn http1(
     request: &Request<()>,
     host: &str,
 ) -> Result<StatusCode, ProbeError> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\
          Connection: close\r\n\r\n"
@@ -188,19 +209,25 @@ async fn http1(
 fn final_status(answer: &[u8]) -> Result<Option<StatusCode>, ProbeError> {
     let mut rest = answer;
     loop {
-        let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(None) };
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            return Ok(None);
+        };
         let line = rest.get(..end).unwrap_or_default();
         let status = status_of(line).ok_or(ProbeError::NotHttp)?;
         if !status.is_informational() {
             return Ok(Some(status));
         }
-        let Some(head) = memchr::memmem::find(rest, b"\r\n\r\n") else { return Ok(None) };
+        let Some(head) = memchr::memmem::find(rest, b"\r\n\r\n") else {
+            return Ok(None);
+        };
         rest = rest.get(head + 4..).unwrap_or_default();
     }
 }
 
 fn status_of(line: &[u8]) -> Option<StatusCode> {
-    let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "))?;
+    let rest = line
+        .strip_prefix(b"HTTP/1.1 ")
+        .or_else(|| line.strip_prefix(b"HTTP/1.0 "))?;
     let (code, rest) = rest.split_at_checked(3)?;
     let ends = rest.first().is_none_or(|byte| matches!(byte, b' ' | b'\r'));
     StatusCode::from_bytes(code).ok().filter(|_| ends)

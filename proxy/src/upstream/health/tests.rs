@@ -57,7 +57,11 @@ impl Origin {
 
     fn target(&self, protocol: Protocol) -> Target {
         let address = Address::Socket(self.listener.local_addr().unwrap());
-        Target { address, protocol, weight: 1 }
+        Target {
+            address,
+            protocol,
+            weight: 1,
+        }
     }
 }
 
@@ -90,7 +94,10 @@ async fn probe_once(upstream: &Upstream) -> Result<(), ProbeError> {
 }
 
 fn locally<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     LocalSet::new().block_on(&runtime, story)
 }
 
@@ -101,7 +108,10 @@ fn the_status_decides() {
             ("HTTP/1.1 200 OK\r\n\r\n", true),
             ("HTTP/1.1 200\r\n\r\n", true),
             ("HTTP/1.0 302 Found\r\n\r\n", true),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+                true,
+            ),
             ("HTTP/1.1 404 Not Found\r\n\r\n", false),
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", false),
             ("HTTP/1.1 2000 OK\r\n\r\n", false),
@@ -112,11 +122,17 @@ fn the_status_decides() {
             ("", false),
         ] {
             let origin = Origin::start(answer).await;
-            let upstream = upstream(origin.target(Protocol::Http1), check(Some("/healthz?full=1")));
+            let upstream = upstream(
+                origin.target(Protocol::Http1),
+                check(Some("/healthz?full=1")),
+            );
             assert_eq!(probe_once(&upstream).await.is_ok(), fine, "{answer:?}");
             let asked = String::from_utf8(origin.asked.borrow()[0].clone()).unwrap();
             let host = origin.listener.local_addr().unwrap();
-            assert!(asked.starts_with("GET /healthz?full=1 HTTP/1.1\r\n"), "{asked}");
+            assert!(
+                asked.starts_with("GET /healthz?full=1 HTTP/1.1\r\n"),
+                "{asked}"
+            );
             assert!(asked.contains(&format!("\r\nHost: {host}\r\n")), "{asked}");
             assert!(asked.contains("\r\nConnection: close\r\n"), "{asked}");
         }
@@ -128,13 +144,25 @@ fn without_a_path_an_accepted_connection_is_enough() {
     locally(async {
         let origin = Origin::start("").await;
         for (protocol, path) in [(Protocol::Http1, None), (Protocol::Tcp, Some("/ignored"))] {
-            assert!(probe_once(&upstream(origin.target(protocol), check(path))).await.is_ok());
+            assert!(
+                probe_once(&upstream(origin.target(protocol), check(path)))
+                    .await
+                    .is_ok()
+            );
         }
         let target = origin.target(Protocol::Tcp);
-        let Address::Socket(address) = target.address else { unreachable!() };
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let Address::Socket(address) = target.address else {
+            unreachable!()
+        };
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         assert_ne!(address, free);
-        let closed = Target { address: Address::Socket(free), ..target };
+        let closed = Target {
+            address: Address::Socket(free),
+            ..target
+        };
         assert!(probe_once(&upstream(closed, check(None))).await.is_err());
     });
 }
@@ -143,13 +171,19 @@ fn without_a_path_an_accepted_connection_is_enough() {
 fn a_check_that_cannot_be_written_safely_is_not_sent() {
     locally(async {
         let origin = Origin::start("HTTP/1.1 200 OK\r\n\r\n").await;
-        for (path, host) in
-            [("/a\r\nX: y", None), ("/", Some("a\r\nX: y")), ("/ b", None), ("/", Some(""))]
-        {
+        for (path, host) in [
+            ("/a\r\nX: y", None),
+            ("/", Some("a\r\nX: y")),
+            ("/ b", None),
+            ("/", Some("")),
+        ] {
             let mut health = check(Some(path));
             health.host = host.map(Into::into);
             let result = probe_once(&upstream(origin.target(Protocol::Http1), health)).await;
-            assert!(matches!(result, Err(ProbeError::Request(_))), "{path:?} {host:?}: {result:?}");
+            assert!(
+                matches!(result, Err(ProbeError::Request(_))),
+                "{path:?} {host:?}: {result:?}"
+            );
         }
     });
 }
@@ -158,8 +192,14 @@ fn a_check_that_cannot_be_written_safely_is_not_sent() {
 fn a_proxy_header_comes_first_and_speaks_for_nobody() {
     locally(async {
         for (version, start) in [
-            (BindProxyProtocol::V1, &b"PROXY TCP4 127.0.0.1 127.0.0.1 "[..]),
-            (BindProxyProtocol::V2, b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"),
+            (
+                BindProxyProtocol::V1,
+                &b"PROXY TCP4 127.0.0.1 127.0.0.1 "[..],
+            ),
+            (
+                BindProxyProtocol::V2,
+                b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00",
+            ),
         ] {
             let origin = Origin::start("HTTP/1.1 200 OK\r\n\r\n").await;
             let target = origin.target(Protocol::Http1);
@@ -187,7 +227,11 @@ fn http2_endpoints_are_asked_in_http2() {
                     respond.send_response(response, true).unwrap();
                 }
             });
-            let target = Target { address, protocol: Protocol::H2c, weight: 1 };
+            let target = Target {
+                address,
+                protocol: Protocol::H2c,
+                weight: 1,
+            };
             let result = probe_once(&upstream(target, check(Some("/grpc")))).await;
             assert_eq!(result.is_ok(), fine, "{result:?}");
         }
@@ -237,7 +281,10 @@ fn an_endpoint_goes_out_and_comes_back() {
             let endpoint = Arc::clone(&endpoint);
             move || endpoint.standing().health() == health
         };
-        assert!(endpoint.standing().is_fit(Instant::now()), "served before the first verdict");
+        assert!(
+            endpoint.standing().is_fit(Instant::now()),
+            "served before the first verdict"
+        );
         until("healthy", is(Health::Healthy)).await;
         *origin.answer.borrow_mut() = None;
         until("unhealthy", is(Health::Unhealthy)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::upstream::Found;
 
 /// Answers are asked for again after their TTL, within these bounds.
-const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
 /// "No such name" is believed after so many answers in a row ...
 const ABSENT_ANSWERS: u32 = 3;
@@ -57,7 +57,10 @@ impl Knowledge {
                 if self.is_failing() {
                     tracing::info!(dns.name = name, "name resolves again");
                 }
-                *self = Self { found, ..Self::default() };
+                *self = Self {
+                    found,
+                    ..Self::default()
+                };
                 ttl.clamp(TTL.0, TTL.1)
             }
             Answer::Absent => {
@@ -66,7 +69,10 @@ impl Knowledge {
                 let since = *self.absent_since.get_or_insert(now);
                 let long = now.saturating_duration_since(since) >= ABSENT_FOR;
                 if self.absent >= ABSENT_ANSWERS && long && !self.found.is_empty() {
-                    tracing::warn!(dns.name = name, "name is gone from DNS: its endpoints are dropped");
+                    tracing::warn!(
+                        dns.name = name,
+                        "name is gone from DNS: its endpoints are dropped"
+                    );
                     self.found.clear();
                 }
                 ABSENT_WAIT
@@ -96,11 +102,17 @@ mod tests {
     use super::*;
 
     fn found(address: &str) -> Vec<Found> {
-        vec![Found { address: address.parse().unwrap(), weight: 1 }]
+        vec![Found {
+            address: address.parse().unwrap(),
+            weight: 1,
+        }]
     }
 
     fn answer(address: &str, ttl: u64) -> Answer {
-        Answer::Found { found: found(address), ttl: Duration::from_secs(ttl) }
+        Answer::Found {
+            found: found(address),
+            ttl: Duration::from_secs(ttl),
+        }
     }
 
     fn failed() -> Answer {
@@ -109,7 +121,13 @@ mod tests {
 
     #[test]
     fn names_are_asked_for_again_after_their_ttl_within_bounds() {
-        for (ttl, wait) in [(0, 1), (1, 1), (60, 60), (300, 300), (u64::from(u32::MAX), 300)] {
+        for (ttl, wait) in [
+            (0, 1),
+            (1, 1),
+            (60, 60),
+            (300, 300),
+            (u64::from(u32::MAX), 300),
+        ] {
             let taken = Knowledge::default().take(answer("192.0.2.1:80", ttl), Instant::now(), "a");
             assert_eq!(taken, Duration::from_secs(wait), "{ttl}");
         }
@@ -120,7 +138,9 @@ mod tests {
         let mut knowledge = Knowledge::default();
         let now = Instant::now();
         knowledge.take(answer("192.0.2.1:80", 60), now, "a");
-        let waits: Vec<u64> = (0..100).map(|_| knowledge.take(failed(), now, "a").as_secs()).collect();
+        let waits: Vec<u64> = (0..100)
+            .map(|_| knowledge.take(failed(), now, "a").as_secs())
+            .collect();
         assert_eq!(waits[..6], [1, 2, 4, 8, 15, 15]);
         assert!(knowledge.is_failing());
         assert_eq!(knowledge.found(), found("192.0.2.1:80"));
@@ -132,23 +152,59 @@ mod tests {
     #[test]
     fn a_name_is_gone_only_after_three_denials_over_thirty_seconds() {
         let a = || answer("192.0.2.1:80", 60);
-        let cases: [(&str, Vec<(u64, Answer)>, bool); 6] = [
-            ("three at once", vec![(0, Answer::Absent), (1, Answer::Absent), (2, Answer::Absent)], true),
-            ("two, long apart", vec![(0, Answer::Absent), (60, Answer::Absent)], true),
-            ("three, 30 s", vec![(0, Answer::Absent), (15, Answer::Absent), (30, Answer::Absent)], false),
+        type Case = (&'static str, Vec<(u64, Answer)>, bool);
+        let cases: [Case; 6] = [
+            (
+                "three at once",
+                vec![
+                    (0, Answer::Absent),
+                    (1, Answer::Absent),
+                    (2, Answer::Absent),
+                ],
+                true,
+            ),
+            (
+                "two, long apart",
+                vec![(0, Answer::Absent), (60, Answer::Absent)],
+                true,
+            ),
+            (
+                "three, 30 s",
+                vec![
+                    (0, Answer::Absent),
+                    (15, Answer::Absent),
+                    (30, Answer::Absent),
+                ],
+                false,
+            ),
             (
                 "a failure between",
-                vec![(0, Answer::Absent), (15, failed()), (30, Answer::Absent), (45, Answer::Absent)],
+                vec![
+                    (0, Answer::Absent),
+                    (15, failed()),
+                    (30, Answer::Absent),
+                    (45, Answer::Absent),
+                ],
                 true,
             ),
             (
                 "an address between",
-                vec![(0, Answer::Absent), (15, a()), (30, Answer::Absent), (45, Answer::Absent)],
+                vec![
+                    (0, Answer::Absent),
+                    (15, a()),
+                    (30, Answer::Absent),
+                    (45, Answer::Absent),
+                ],
                 true,
             ),
             (
                 "back again",
-                vec![(0, Answer::Absent), (15, Answer::Absent), (30, Answer::Absent), (45, a())],
+                vec![
+                    (0, Answer::Absent),
+                    (15, Answer::Absent),
+                    (30, Answer::Absent),
+                    (45, a()),
+                ],
                 true,
             ),
         ];

@@ -59,7 +59,10 @@ impl Resolver {
         settings.cache_size = 0;
         settings.timeout = settings.timeout.min(ATTEMPT_TIMEOUT);
         let dns = builder.build().map_err(io::Error::other)?;
-        Ok(Self { dns, listeners: ArcSwap::default() })
+        Ok(Self {
+            dns,
+            listeners: ArcSwap::default(),
+        })
     }
 
     /// Our own doors, which no name may lead to.
@@ -96,12 +99,25 @@ impl Resolver {
             RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
             _ => None,
         };
-        let ips = lookup.answers().iter().filter_map(|record| address(&record.data));
+        let ips = lookup
+            .answers()
+            .iter()
+            .filter_map(|record| address(&record.data));
         let found: Vec<Found> = ips
             .take(MOST_ADDRESSES)
-            .map(|ip| Found { address: SocketAddr::new(ip, port), weight })
+            .map(|ip| Found {
+                address: SocketAddr::new(ip, port),
+                weight,
+            })
             .collect();
-        if found.is_empty() { Answer::Absent } else { Answer::Found { found, ttl: ttl(&lookup) } }
+        if found.is_empty() {
+            Answer::Absent
+        } else {
+            Answer::Found {
+                found,
+                ttl: ttl(&lookup),
+            }
+        }
     }
 
     /// Services of the best priority (RFC 2782), each with the addresses of its host.
@@ -120,7 +136,9 @@ impl Resolver {
                 priorities.entry(srv.priority).or_default().push(service);
             }
         }
-        let Some((_, services)) = priorities.pop_first() else { return Answer::Absent };
+        let Some((_, services)) = priorities.pop_first() else {
+            return Answer::Absent;
+        };
         let kinds: &[RecordType] = match target.family {
             Family::Any => &[RecordType::A, RecordType::AAAA],
             Family::Ipv4 => &[RecordType::A],
@@ -131,7 +149,10 @@ impl Resolver {
         for (host, port, weight) in services {
             for kind in kinds {
                 // A weight of 0 asks for a very small share, not for none.
-                match self.addresses(&host, *kind, port, u32::from(weight).max(1)).await {
+                match self
+                    .addresses(&host, *kind, port, u32::from(weight).max(1))
+                    .await
+                {
                     Answer::Found { found, ttl } => {
                         shortest = shortest.min(ttl);
                         all.extend(found);
@@ -142,23 +163,35 @@ impl Resolver {
             }
         }
         all.truncate(MOST_ADDRESSES);
-        if all.is_empty() { Answer::Absent } else { Answer::Found { found: all, ttl: shortest } }
+        if all.is_empty() {
+            Answer::Absent
+        } else {
+            Answer::Found {
+                found: all,
+                ttl: shortest,
+            }
+        }
     }
 
     async fn records(&self, name: &str, kind: RecordType) -> Result<Lookup, Answer> {
-        self.dns.lookup(name, kind).await.map_err(|error| match error {
-            NetError::Dns(DnsError::NoRecordsFound(NoRecords {
-                response_code: ResponseCode::NXDomain | ResponseCode::NoError,
-                ..
-            })) => Answer::Absent,
-            error => Answer::Failed(error.to_string()),
-        })
+        self.dns
+            .lookup(name, kind)
+            .await
+            .map_err(|error| match error {
+                NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+                    response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+                    ..
+                })) => Answer::Absent,
+                error => Answer::Failed(error.to_string()),
+            })
     }
 
     /// Takes out what must not be connected to. If nothing is left the answer was a lie or a
     /// mistake, and counts as no answer.
     fn filtered(&self, answer: Answer) -> Answer {
-        let Answer::Found { mut found, ttl } = answer else { return answer };
+        let Answer::Found { mut found, ttl } = answer else {
+            return answer;
+        };
         let listeners = self.listeners.load();
         let mut refused = None;
         found.retain(|found| match refusal(found.address, &listeners) {
@@ -183,20 +216,30 @@ pub(super) fn localhost(target: &DnsTarget, listeners: &[SocketAddr]) -> Option<
     if target.srv || !label.eq_ignore_ascii_case("localhost") {
         return None;
     }
-    let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let (v4, v6) = (
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    );
     let ips: &[IpAddr] = match target.family {
         Family::Any => &[v4, v6],
         Family::Ipv4 => &[v4],
         Family::Ipv6 => &[v6],
     };
-    let foreign = ips.iter().filter(|ip| is_listener(**ip, target.port, listeners).is_none());
-    let found = |ip: &IpAddr| Found { address: SocketAddr::new(*ip, target.port), weight: 1 };
+    let foreign = ips
+        .iter()
+        .filter(|ip| is_listener(**ip, target.port, listeners).is_none());
+    let found = |ip: &IpAddr| Found {
+        address: SocketAddr::new(*ip, target.port),
+        weight: 1,
+    };
     Some(foreign.map(found).collect())
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {
     let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    connections.iter_mut().for_each(|connection| connection.port = address.port());
+    for connection in &mut connections {
+        connection.port = address.port();
+    }
     NameServerConfig::new(address.ip(), true, connections)
 }
 

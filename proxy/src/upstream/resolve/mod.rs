@@ -25,7 +25,9 @@ use knowledge::Knowledge;
 /// Resolves the names of an upstream for as long as it lives. To be called on the control thread.
 pub fn follow(upstream: &Arc<Upstream>, resolver: &Rc<Resolver>) {
     for (target, declared) in upstream.spec().targets.iter().enumerate() {
-        let Address::Dns(dns) = &declared.address else { continue };
+        let Address::Dns(dns) = &declared.address else {
+            continue;
+        };
         if let Some(found) = lookup::localhost(dns, &resolver.listeners()) {
             upstream.resolved(target, found);
             continue;
@@ -38,7 +40,11 @@ pub fn follow(upstream: &Arc<Upstream>, resolver: &Rc<Resolver>) {
             answers: RefCell::new(vec![None; kinds.len()]),
         });
         for (part, kind) in kinds.iter().enumerate() {
-            let question = Question { shared: Rc::clone(&shared), part, kind: *kind };
+            let question = Question {
+                shared: Rc::clone(&shared),
+                part,
+                kind: *kind,
+            };
             tokio::task::spawn_local(question.keep_fresh(Rc::clone(resolver)));
         }
     }
@@ -90,9 +96,12 @@ struct Question {
 
 impl Question {
     async fn keep_fresh(self, resolver: Rc<Resolver>) {
-        let Some((mut changes, stats)) = self.shared.upstream.upgrade().map(|upstream| {
-            (upstream.changes(), Arc::clone(upstream.stats()))
-        }) else {
+        let Some((mut changes, stats)) = self
+            .shared
+            .upstream
+            .upgrade()
+            .map(|upstream| (upstream.changes(), Arc::clone(upstream.stats())))
+        else {
             return;
         };
         let gone = async move { while changes.changed().await.is_ok() {} };

@@ -18,11 +18,11 @@ use adit_route::{Address, Protocol, UpstreamSpec};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::balance::Cursor;
-use super::outlier::{Outcome, Standing};
-use super::set::EndpointSet;
-use super::stats::{EndpointStats, UpstreamStats};
 use crate::metrics::PerWorker;
+use crate::upstream::balance::Cursor;
+use crate::upstream::outlier::{Outcome, Standing};
+use crate::upstream::set::EndpointSet;
+use crate::upstream::stats::{EndpointStats, UpstreamStats};
 
 /// Where connections to an endpoint go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,21 +46,21 @@ impl fmt::Display for EndpointAddress {
 ///
 /// The declared target is part of it, because TLS verifies the declared name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    pub(super) address: EndpointAddress,
-    pub(super) protocol: Protocol,
-    pub(super) declared: Address,
+pub(in crate::upstream) struct Identity {
+    pub(in crate::upstream) address: EndpointAddress,
+    pub(in crate::upstream) protocol: Protocol,
+    pub(in crate::upstream) declared: Address,
 }
 
 /// Written on every request, by every worker: kept on the cache line of the reference counts,
 /// which are written just as often, and away from what is only read.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(super) struct Load {
+pub(in crate::upstream) struct Load {
     in_flight: AtomicUsize,
     /// Peak-EWMA of response times: `f64` bits in nanoseconds, and when it was last updated.
-    pub(super) ewma: AtomicU64,
-    pub(super) ewma_at: AtomicU64,
+    pub(in crate::upstream) ewma: AtomicU64,
+    pub(in crate::upstream) ewma_at: AtomicU64,
     _apart: [u64; 11],
 }
 
@@ -68,16 +68,16 @@ pub(super) struct Load {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Endpoint {
-    pub(super) load: Load,
+    pub(in crate::upstream) load: Load,
     id: u32,
     identity: Identity,
     label: Arc<str>,
-    pub(super) standing: Standing,
+    pub(in crate::upstream) standing: Standing,
     stats: Arc<EndpointStats>,
 }
 
 impl Endpoint {
-    pub(super) fn new(identity: Identity, stats: Arc<EndpointStats>) -> Self {
+    pub(in crate::upstream) fn new(identity: Identity, stats: Arc<EndpointStats>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             load: Load::default(),
@@ -114,7 +114,7 @@ impl Endpoint {
         &self.label
     }
 
-    pub(super) fn identity(&self) -> &Identity {
+    pub(in crate::upstream) fn identity(&self) -> &Identity {
         &self.identity
     }
 
@@ -136,13 +136,17 @@ impl Endpoint {
     /// Counts one more in flight, whatever the limit.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.load.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { endpoint: Arc::clone(self) }
+        InFlight {
+            endpoint: Arc::clone(self),
+        }
     }
 
     /// Counts one more in flight unless `limit` are (L-86); exact over all workers.
     pub fn try_begin(self: &Arc<Self>, limit: usize) -> Option<InFlight> {
         if self.load.in_flight.fetch_add(1, Ordering::Relaxed) < limit {
-            return Some(InFlight { endpoint: Arc::clone(self) });
+            return Some(InFlight {
+                endpoint: Arc::clone(self),
+            });
         }
         self.load.in_flight.fetch_sub(1, Ordering::Relaxed);
         None
@@ -191,7 +195,7 @@ pub struct Found {
 }
 
 /// What DNS says of one target. Literal targets are never asked for.
-pub(super) type Answered = Option<Vec<Found>>;
+pub(in crate::upstream) type Answered = Option<Vec<Found>>;
 
 /// The runtime object of an [`UpstreamSpec`].
 pub struct Upstream {
@@ -199,8 +203,8 @@ pub struct Upstream {
     endpoints: ArcSwap<EndpointSet>,
     /// What DNS says of each target; `None` until it said something. Written on control only.
     found: Mutex<Vec<Answered>>,
-    pub(super) cursors: PerWorker<Cursor>,
-    pub(super) ejecting: Mutex<()>,
+    pub(in crate::upstream) cursors: PerWorker<Cursor>,
+    pub(in crate::upstream) ejecting: Mutex<()>,
     changes: watch::Sender<()>,
     stats: Arc<UpstreamStats>,
 }
@@ -219,12 +223,26 @@ impl Upstream {
     pub fn replacing(previous: &Self, spec: Arc<UpstreamSpec>, workers: usize) -> Self {
         let known = previous.lock_found();
         let find = |address: &Address| {
-            let index = previous.spec.targets.iter().position(|target| target.address == *address);
+            let index = previous
+                .spec
+                .targets
+                .iter()
+                .position(|target| target.address == *address);
             index.and_then(|index| known.get(index)).cloned().flatten()
         };
-        let found = spec.targets.iter().map(|target| find(&target.address)).collect();
+        let found = spec
+            .targets
+            .iter()
+            .map(|target| find(&target.address))
+            .collect();
         drop(known);
-        Self::build(spec, workers, found, Arc::clone(&previous.stats), Some(previous))
+        Self::build(
+            spec,
+            workers,
+            found,
+            Arc::clone(&previous.stats),
+            Some(previous),
+        )
     }
 
     fn build(
@@ -237,7 +255,9 @@ impl Upstream {
         let same_way = previous.is_some_and(|previous| {
             previous.spec.tls == spec.tls && previous.spec.proxy_protocol == spec.proxy_protocol
         });
-        let earlier = previous.filter(|_| same_way).map(|previous| previous.endpoints.load_full());
+        let earlier = previous
+            .filter(|_| same_way)
+            .map(|previous| previous.endpoints.load_full());
         let set = EndpointSet::new(&spec, &found, earlier.as_deref(), &stats);
         Self {
             spec,
@@ -272,7 +292,12 @@ impl Upstream {
             Some(known) if known.as_ref() != Some(&answer) => *known = Some(answer),
             _ => return,
         }
-        let set = EndpointSet::new(&self.spec, &found, Some(&self.endpoints.load()), &self.stats);
+        let set = EndpointSet::new(
+            &self.spec,
+            &found,
+            Some(&self.endpoints.load()),
+            &self.stats,
+        );
         self.endpoints.store(Arc::new(set));
         drop(found);
         self.changes.send_replace(());
@@ -295,7 +320,7 @@ impl Upstream {
     }
 
     /// Tells of changed endpoints, and by its error that the upstream is gone.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(in crate::upstream) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
@@ -328,98 +353,16 @@ impl Hash for Endpoint {
 }
 
 /// Milliseconds since the process first asked, plus one: 0 is free to mean "never".
-pub(super) fn millis(now: Instant) -> u64 {
+pub(in crate::upstream) fn millis(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     let since = now.saturating_duration_since(*START);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
 
 /// A duration in milliseconds.
-pub(super) fn duration_millis(duration: Duration) -> u64 {
+pub(in crate::upstream) fn duration_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use adit_route::{DnsTarget, Family, Target};
-
-    use super::*;
-
-    fn dns(name: &str) -> Target {
-        let target = DnsTarget { name: name.into(), port: 80, family: Family::Any, srv: false };
-        Target { address: Address::Dns(target), protocol: Protocol::Http1, weight: 2 }
-    }
-
-    fn spec(targets: Vec<Target>) -> UpstreamSpec {
-        UpstreamSpec { targets, ..crate::upstream::test_spec() }
-    }
-
-    fn found(hosts: &[u8]) -> Vec<Found> {
-        let address = |host: &u8| SocketAddr::from(([192, 0, 2, *host], 80));
-        hosts.iter().map(|host| Found { address: address(host), weight: 1 }).collect()
-    }
-
-    fn ids(upstream: &Upstream) -> Vec<(String, u32)> {
-        let set = upstream.endpoints();
-        set.iter().map(|endpoint| (endpoint.label().to_string(), endpoint.id())).collect()
-    }
-
-    #[test]
-    fn an_endpoint_that_stays_in_the_answer_keeps_its_state() {
-        let upstream = Upstream::new(Arc::new(spec(vec![dns("a.test")])), 1);
-        assert!(upstream.endpoints().is_empty());
-        upstream.resolved(0, found(&[1, 2]));
-        let before = ids(&upstream);
-        let held = upstream.endpoints().members()[1].endpoint.begin();
-        upstream.resolved(0, found(&[2, 3]));
-        let after = ids(&upstream);
-        assert_eq!(before[1], after[0]);
-        assert_eq!(upstream.endpoints().members()[0].endpoint.in_flight(), 1);
-        assert_eq!(upstream.endpoints().members()[0].weight, 2);
-        drop(held);
-        upstream.resolved(7, found(&[9]));
-        assert_eq!(ids(&upstream), after, "there is no such target");
-    }
-
-    #[test]
-    fn a_changed_spec_keeps_what_it_still_declares() {
-        let old = Upstream::new(Arc::new(spec(vec![dns("a.test"), dns("b.test")])), 1);
-        old.resolved(0, found(&[1]));
-        old.resolved(1, found(&[2]));
-        old.endpoints().members()[1].endpoint.stats().succeeded(0, 0);
-        let new = Upstream::replacing(&old, Arc::new(spec(vec![dns("b.test"), dns("c.test")])), 1);
-        assert_eq!(ids(&new), ids(&old)[1..]);
-
-        let mut other_tls = spec(vec![dns("b.test")]);
-        other_tls.tls.insecure = true;
-        let newest = Upstream::replacing(&new, Arc::new(other_tls), 1);
-        assert_ne!(ids(&newest), ids(&new), "its connections must be made anew");
-        assert_eq!(newest.endpoints().members()[0].endpoint.stats().successes(), 1);
-    }
-
-    #[test]
-    fn two_names_with_one_address_are_two_endpoints_and_one_named_twice_is_one() {
-        let upstream = Upstream::new(
-            Arc::new(spec(vec![dns("a.test"), dns("b.test"), dns("a.test")])),
-            1,
-        );
-        for target in 0..3 {
-            upstream.resolved(target, found(&[1]));
-        }
-        let set = upstream.endpoints();
-        let weights: Vec<u32> = set.members().iter().map(|member| member.weight).collect();
-        assert_eq!(weights, [4, 2]);
-    }
-
-    #[tokio::test]
-    async fn traffic_can_wait_for_the_first_answers() {
-        let upstream = Upstream::new(Arc::new(spec(vec![dns("a.test"), dns("b.test")])), 1);
-        upstream.resolved(0, found(&[1]));
-        let waiting = upstream.settled();
-        tokio::pin!(waiting);
-        let early = tokio::time::timeout(Duration::from_millis(10), &mut waiting).await;
-        assert!(early.is_err());
-        upstream.resolved(1, Vec::new());
-        waiting.await;
-    }
-}
+mod tests;

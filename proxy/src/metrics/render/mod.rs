@@ -3,92 +3,16 @@
 //! Series without an observation are left out, so that ten thousand routes of which a hundred are
 //! used cost a hundred. Label values are escaped here and nowhere else (O-05).
 
-use std::fmt::{Display, Write as _};
+mod page;
+
 use std::time::{Instant, SystemTime};
 
-use super::histogram::{BOUNDS_MICROS, HistogramReading};
-use super::process;
-use super::registry::{EndpointReading, Reading, UpstreamReading};
-use super::route::CODE_CLASSES;
+use page::Page;
+
+use crate::metrics::process;
+use crate::metrics::registry::{EndpointReading, Reading, UpstreamReading};
+use crate::metrics::route::CODE_CLASSES;
 use crate::upstream::FailureKind;
-
-/// The text that grows. Writing into a `String` does not fail.
-#[derive(Default)]
-struct Page(String);
-
-/// Labels of one sample: names with values.
-type Labels<'a> = &'a [(&'static str, &'a str)];
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
-        self.0.push_str(name);
-        self.labels(labels);
-        let _ = writeln!(self.0, " {value}");
-    }
-
-    fn labels(&mut self, labels: Labels<'_>) {
-        let mut open = '{';
-        for (name, value) in labels {
-            self.0.push(open);
-            self.0.push_str(name);
-            self.0.push_str("=\"");
-            self.escaped(value);
-            self.0.push('"');
-            open = ',';
-        }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-    }
-
-    fn escaped(&mut self, value: &str) {
-        for character in value.chars() {
-            match character {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
-                control if control.is_control() => self.0.push('\u{fffd}'),
-                plain => self.0.push(plain),
-            }
-        }
-    }
-
-    fn histogram(&mut self, name: &str, labels: Labels<'_>, reading: &HistogramReading) {
-        let mut below = 0;
-        let bounds = BOUNDS_MICROS.iter().map(|micros| *micros as f64 / 1e6);
-        for (bound, count) in bounds.zip(reading.buckets) {
-            below += count;
-            self.bucket(name, labels, &bound, below);
-        }
-        self.bucket(name, labels, &"+Inf", reading.count());
-        self.0.push_str(name);
-        self.0.push_str("_sum");
-        self.labels(labels);
-        let _ = writeln!(self.0, " {}", reading.nanos as f64 / 1e9);
-        self.0.push_str(name);
-        self.0.push_str("_count");
-        self.labels(labels);
-        let _ = writeln!(self.0, " {}", reading.count());
-    }
-
-    fn bucket(&mut self, name: &str, labels: Labels<'_>, bound: &dyn Display, count: u64) {
-        self.0.push_str(name);
-        self.0.push_str("_bucket");
-        self.labels(labels);
-        if labels.is_empty() {
-            self.0.push('{');
-        } else {
-            // The bound joins the labels that are already written.
-            self.0.pop();
-            self.0.push(',');
-        }
-        let _ = writeln!(self.0, "le=\"{bound}\"}} {count}");
-    }
-}
 
 /// Renders everything.
 pub(super) fn text(reading: &Reading, limit: usize) -> String {
@@ -100,13 +24,25 @@ pub(super) fn text(reading: &Reading, limit: usize) -> String {
     endpoints(&mut page, &reading.upstreams, limit);
     health(&mut page, reading);
     process_figures(&mut page, reading);
-    page.0
+    page.into_text()
 }
 
 fn identity(page: &mut Page, reading: &Reading) {
-    page.family("adit_build_info", "gauge", "Version of the running program; always 1.");
-    page.sample("adit_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.family("adit_config_generation", "gauge", "Generation of the configuration in use.");
+    page.family(
+        "adit_build_info",
+        "gauge",
+        "Version of the running program; always 1.",
+    );
+    page.sample(
+        "adit_build_info",
+        &[("version", env!("CARGO_PKG_VERSION"))],
+        1,
+    );
+    page.family(
+        "adit_config_generation",
+        "gauge",
+        "Generation of the configuration in use.",
+    );
     page.sample("adit_config_generation", &[], reading.config.generation);
     page.family(
         "adit_config_valid",
@@ -115,7 +51,11 @@ fn identity(page: &mut Page, reading: &Reading) {
     );
     page.sample("adit_config_valid", &[], u8::from(reading.config.valid));
     if let Some(published) = reading.config.published {
-        page.family("adit_config_age_seconds", "gauge", "Age of the configuration in use.");
+        page.family(
+            "adit_config_age_seconds",
+            "gauge",
+            "Age of the configuration in use.",
+        );
         let age = Instant::now().saturating_duration_since(published);
         page.sample("adit_config_age_seconds", &[], age.as_secs());
     }
@@ -129,22 +69,49 @@ fn identity(page: &mut Page, reading: &Reading) {
     // Of two with one name, the one that expires first is what has to be known.
     certificates.dedup_by(|later, first| later.0 == first.0);
     for (name, seconds) in certificates {
-        page.sample("adit_certificate_expiry_seconds", &[("name", name)], seconds);
+        page.sample(
+            "adit_certificate_expiry_seconds",
+            &[("name", name)],
+            seconds,
+        );
     }
 }
 
 fn listeners(page: &mut Page, reading: &Reading) {
-    let used = || reading.listeners.iter().filter(|listener| &*listener.name != super::family::OTHER
-        || listener.connections > 0);
-    page.family("adit_connections_active", "gauge", "Client connections that are open.");
+    let used = || {
+        reading.listeners.iter().filter(|listener| {
+            &*listener.name != crate::metrics::family::OTHER || listener.connections > 0
+        })
+    };
+    page.family(
+        "adit_connections_active",
+        "gauge",
+        "Client connections that are open.",
+    );
     for listener in used() {
-        page.sample("adit_connections_active", &[("listener", &listener.name)], listener.active);
+        page.sample(
+            "adit_connections_active",
+            &[("listener", &listener.name)],
+            listener.active,
+        );
     }
-    page.family("adit_connections_total", "counter", "Client connections accepted.");
+    page.family(
+        "adit_connections_total",
+        "counter",
+        "Client connections accepted.",
+    );
     for listener in used() {
-        page.sample("adit_connections_total", &[("listener", &listener.name)], listener.connections);
+        page.sample(
+            "adit_connections_total",
+            &[("listener", &listener.name)],
+            listener.connections,
+        );
     }
-    page.family("adit_tls_handshakes_total", "counter", "TLS handshakes by how they ended.");
+    page.family(
+        "adit_tls_handshakes_total",
+        "counter",
+        "TLS handshakes by how they ended.",
+    );
     for listener in used() {
         for (result, version, count) in &listener.handshakes {
             let labels = [
@@ -155,7 +122,11 @@ fn listeners(page: &mut Page, reading: &Reading) {
             page.sample("adit_tls_handshakes_total", &labels, count);
         }
     }
-    page.family("adit_refused_total", "counter", "Refusals by the rule that made them.");
+    page.family(
+        "adit_refused_total",
+        "counter",
+        "Refusals by the rule that made them.",
+    );
     for listener in &reading.listeners {
         for (rule, count) in &listener.refused {
             let labels = [("rule", *rule), ("listener", &listener.name)];
@@ -165,11 +136,19 @@ fn listeners(page: &mut Page, reading: &Reading) {
 }
 
 fn routes(page: &mut Page, reading: &Reading) {
-    page.family("adit_requests_total", "counter", "Requests by class of their status.");
+    page.family(
+        "adit_requests_total",
+        "counter",
+        "Requests by class of their status.",
+    );
     for route in &reading.routes {
         for (code, count) in CODE_CLASSES.into_iter().zip(route.classes) {
             if count > 0 {
-                let labels = [("host", &*route.host), ("route", &route.route), ("code", code)];
+                let labels = [
+                    ("host", &*route.host),
+                    ("route", &route.route),
+                    ("code", code),
+                ];
                 page.sample("adit_requests_total", &labels, count);
             }
         }
@@ -183,12 +162,19 @@ fn routes(page: &mut Page, reading: &Reading) {
         let labels = [("host", &*route.host), ("route", &route.route)];
         page.histogram("adit_request_duration_seconds", &labels, &route.duration);
     }
-    page.family("adit_bytes_total", "counter", "Bytes from (in) and to (out) clients.");
+    page.family(
+        "adit_bytes_total",
+        "counter",
+        "Bytes from (in) and to (out) clients.",
+    );
     for route in &reading.routes {
         for (direction, bytes) in [("in", route.bytes_in), ("out", route.bytes_out)] {
             if bytes > 0 {
-                let labels =
-                    [("host", &*route.host), ("route", &route.route), ("direction", direction)];
+                let labels = [
+                    ("host", &*route.host),
+                    ("route", &route.route),
+                    ("direction", direction),
+                ];
                 page.sample("adit_bytes_total", &labels, bytes);
             }
         }
@@ -196,20 +182,47 @@ fn routes(page: &mut Page, reading: &Reading) {
 }
 
 fn upstreams(page: &mut Page, upstreams: &[UpstreamReading]) {
-    page.family("adit_upstream_connect_seconds", "histogram", "Time to connect, TLS included.");
-    for upstream in upstreams.iter().filter(|upstream| upstream.connect.count() > 0) {
+    page.family(
+        "adit_upstream_connect_seconds",
+        "histogram",
+        "Time to connect, TLS included.",
+    );
+    for upstream in upstreams
+        .iter()
+        .filter(|upstream| upstream.connect.count() > 0)
+    {
         let labels = [("upstream", &*upstream.name)];
         page.histogram("adit_upstream_connect_seconds", &labels, &upstream.connect);
     }
-    page.family("adit_retries_total", "counter", "Further attempts of requests.");
+    page.family(
+        "adit_retries_total",
+        "counter",
+        "Further attempts of requests.",
+    );
     for upstream in upstreams {
-        page.sample("adit_retries_total", &[("upstream", &upstream.name)], upstream.retries);
+        page.sample(
+            "adit_retries_total",
+            &[("upstream", &upstream.name)],
+            upstream.retries,
+        );
     }
-    page.family("adit_ejections_total", "counter", "Endpoints left out because they failed.");
+    page.family(
+        "adit_ejections_total",
+        "counter",
+        "Endpoints left out because they failed.",
+    );
     for upstream in upstreams {
-        page.sample("adit_ejections_total", &[("upstream", &upstream.name)], upstream.ejections);
+        page.sample(
+            "adit_ejections_total",
+            &[("upstream", &upstream.name)],
+            upstream.ejections,
+        );
     }
-    page.family("adit_dns_stale", "gauge", "1 while a name is served from its last good answer.");
+    page.family(
+        "adit_dns_stale",
+        "gauge",
+        "1 while a name is served from its last good answer.",
+    );
     for upstream in upstreams {
         let stale = u8::from(upstream.dns_stale);
         page.sample("adit_dns_stale", &[("upstream", &upstream.name)], stale);
@@ -218,10 +231,16 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamReading]) {
 
 /// Endpoints up to the limit, and the sum of the rest.
 fn endpoints(page: &mut Page, upstreams: &[UpstreamReading], limit: usize) {
-    let all = upstreams
-        .iter()
-        .flat_map(|upstream| upstream.endpoints.iter().map(|endpoint| (&*upstream.name, endpoint)));
-    let mut rest = EndpointReading { address: super::family::OTHER.into(), ..Default::default() };
+    let all = upstreams.iter().flat_map(|upstream| {
+        upstream
+            .endpoints
+            .iter()
+            .map(|endpoint| (&*upstream.name, endpoint))
+    });
+    let mut rest = EndpointReading {
+        address: crate::metrics::family::OTHER.into(),
+        ..Default::default()
+    };
     for (_, endpoint) in all.clone().skip(limit) {
         rest.active += endpoint.active;
         rest.successes += endpoint.successes;
@@ -229,9 +248,13 @@ fn endpoints(page: &mut Page, upstreams: &[UpstreamReading], limit: usize) {
             *sum += count;
         }
     }
-    let beyond = (all.clone().count() > limit).then_some((super::family::OTHER, &rest));
+    let beyond = (all.clone().count() > limit).then_some((crate::metrics::family::OTHER, &rest));
     let rows = || all.clone().take(limit).chain(beyond);
-    page.family("adit_upstream_requests_total", "counter", "Requests to endpoints by outcome.");
+    page.family(
+        "adit_upstream_requests_total",
+        "counter",
+        "Requests to endpoints by outcome.",
+    );
     for (upstream, endpoint) in rows() {
         let failures = FailureKind::ALL.into_iter().map(FailureKind::as_str);
         let outcomes = [("success", endpoint.successes)];
@@ -246,12 +269,20 @@ fn endpoints(page: &mut Page, upstreams: &[UpstreamReading], limit: usize) {
             }
         }
     }
-    page.family("adit_upstream_active_requests", "gauge", "Requests in flight at endpoints.");
+    page.family(
+        "adit_upstream_active_requests",
+        "gauge",
+        "Requests in flight at endpoints.",
+    );
     for (upstream, endpoint) in rows() {
         let labels = [("upstream", upstream), ("endpoint", &*endpoint.address)];
         page.sample("adit_upstream_active_requests", &labels, endpoint.active);
     }
-    page.family("adit_upstream_healthy", "gauge", "1 if an endpoint gets requests.");
+    page.family(
+        "adit_upstream_healthy",
+        "gauge",
+        "1 if an endpoint gets requests.",
+    );
     for (upstream, endpoint) in rows() {
         if let Some(fit) = endpoint.fit {
             let labels = [("upstream", upstream), ("endpoint", &*endpoint.address)];
@@ -267,7 +298,11 @@ fn health(page: &mut Page, reading: &Reading) {
             "Requests on LAN doors that bear the marks of a tunnel that is not ours.",
             reading.foreign_tunnel,
         ),
-        ("adit_panics_total", "Panics; each cost one connection.", reading.panics),
+        (
+            "adit_panics_total",
+            "Panics; each cost one connection.",
+            reading.panics,
+        ),
         (
             "adit_access_log_dropped_total",
             "Access log lines lost because the log could not be written.",
@@ -282,9 +317,21 @@ fn health(page: &mut Page, reading: &Reading) {
 fn process_figures(page: &mut Page, reading: &Reading) {
     let process = process::read();
     for (name, help, value) in [
-        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
-        ("process_open_fds", "Open file descriptors.", process.open_descriptors),
-        ("process_max_fds", "Most file descriptors that may be open.", process.descriptor_limit),
+        (
+            "process_resident_memory_bytes",
+            "Resident memory.",
+            process.resident_bytes,
+        ),
+        (
+            "process_open_fds",
+            "Open file descriptors.",
+            process.open_descriptors,
+        ),
+        (
+            "process_max_fds",
+            "Most file descriptors that may be open.",
+            process.descriptor_limit,
+        ),
         ("process_threads", "Threads.", process.threads),
     ] {
         if let Some(value) = value {
@@ -293,11 +340,22 @@ fn process_figures(page: &mut Page, reading: &Reading) {
         }
     }
     if let Some(seconds) = process.cpu_seconds {
-        page.family("process_cpu_seconds_total", "counter", "User and system time.");
+        page.family(
+            "process_cpu_seconds_total",
+            "counter",
+            "User and system time.",
+        );
         page.sample("process_cpu_seconds_total", &[], seconds);
     }
     if let Ok(started) = reading.started.duration_since(SystemTime::UNIX_EPOCH) {
-        page.family("process_start_time_seconds", "gauge", "Start, in seconds since 1970.");
+        page.family(
+            "process_start_time_seconds",
+            "gauge",
+            "Start, in seconds since 1970.",
+        );
         page.sample("process_start_time_seconds", &[], started.as_secs_f64());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! The control loop: signals, changed files, successors, and the orderly end.
+//!
+//! A change is whole or nothing. What cannot be published leaves everything as it was, is said once
+//! in the log, and shows on `/readyz` and in metrics until it is put right.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use adit_proxy::access_log::AccessLog;
+use adit_proxy::listen::Inherited;
+use adit_proxy::metrics::Metrics;
+use adit_proxy::tls::{CertificateProblem, CertificateSet, TicketSecrets};
+use adit_proxy::Proxy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::admin::{Admin, Inspect, Phase, Status};
+use crate::commands::Exit;
+use crate::config::{Config, Loaded};
+use crate::telemetry::LevelControl;
+
+use super::handover::{self, Predecessor, Succession};
+use super::state::State;
+use super::watch::Watch;
+use super::{First, Options, Source, failed, publish, write_ready_file};
+
+/// Everything that lives from start to end.
+pub(super) struct Control {
+    pub options: Options,
+    pub state: State,
+    pub proxy: Rc<Proxy>,
+    pub metrics: Arc<Metrics>,
+    pub access_log: AccessLog,
+    pub admin: Arc<Admin>,
+    pub tickets: Arc<TicketSecrets>,
+    pub level: Option<LevelControl>,
+    pub inspections: mpsc::Receiver<Inspect>,
+    pub certificates: Arc<CertificateSet>,
+    pub config: Arc<Config>,
+    /// The refusal that the log has been told of.
+    pub said: Option<String>,
+    pub predecessor: Option<Predecessor>,
+}
+
+enum Wake {
+    Terminate,
+    Reload,
+    Changed,
+    Look,
+    Inspect(Inspect),
+    Successor(tokio::net::UnixStream),
+    SuccessorReady(bool),
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Control {
+    /// Publishes the first generation and tells whoever waits for it.
+    pub(super) async fn first(&mut self, first: First, mut inherited: Inherited) -> Result<(), Exit> {
+        let refusal = first.refused.map(|report| report.render(false));
+        if let Err(errors) = self.publish(&first.loaded, &mut inherited).await {
+            return Err(failed("the configuration cannot be served", &errors));
+        }
+        for address in inherited.unused() {
+            tracing::warn!(%address, "an inherited socket belongs to no listener and was closed");
+        }
+        if let Some(refusal) = refusal {
+            self.refuse(refusal);
+        } else {
+            self.state.keep(&first.loaded);
+        }
+        if !self.state.exists() && self.options.managed {
+            tracing::warn!("no state directory: a restart with a broken configuration will not start");
+        }
+        if let Some(path) = &self.options.ready_file
+            && let Err(error) = write_ready_file(path, &self.proxy)
+        {
+            return Err(failed("the ready file cannot be written", &error));
+        }
+        if let Some(predecessor) = self.predecessor.take() {
+            predecessor.release();
+        }
+        let mainpid = std::process::id();
+        handover::notify(self.options.managed, &format!("READY=1\nMAINPID={mainpid}"));
+        Ok(())
+    }
+
+    /// Serves until told to stop.
+    pub(super) async fn run(mut self) -> Exit {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => return failed("signals cannot be received", &error),
+        };
+        let mut watch = Watch::new();
+        self.watch(&mut watch);
+        let succession = self.succession();
+        let mut successor: Option<tokio::net::UnixStream> = None;
+        loop {
+            match self.wake(&mut signals, &mut watch, succession.as_ref(), &mut successor).await {
+                Wake::Terminate => {
+                    let grace = self.config.limits.shutdown_grace;
+                    return self.stop(&mut signals, grace).await;
+                }
+                Wake::Reload => {
+                    self.access_log.reopen();
+                    self.reload(true).await;
+                    self.watch(&mut watch);
+                }
+                Wake::Changed => {
+                    settle(&mut watch).await;
+                    self.reload(false).await;
+                    self.watch(&mut watch);
+                }
+                Wake::Look => {
+                    self.rotate_tickets();
+                    self.reload(false).await;
+                    self.watch(&mut watch);
+                }
+                Wake::Inspect(answer) => {
+                    let proxy = Rc::clone(&self.proxy);
+                    tokio::task::spawn_local(async move {
+                        const MOST_PER_WORKER: usize = 1000;
+                        // Whoever asked may have gone.
+                        let _ = answer.send(proxy.inspect(MOST_PER_WORKER).await);
+                    });
+                }
+                Wake::Successor(stream) => {
+                    let tickets = self.tickets.export();
+                    match handover::hand_over(stream, &self.proxy, &tickets) {
+                        Ok(stream) => successor = Some(stream),
+                        Err(error) => tracing::warn!(%error, "a hand-over failed; serving on"),
+                    }
+                }
+                Wake::SuccessorReady(true) => {
+                    tracing::info!("the successor is ready, draining");
+                    return self.stop(&mut signals, Duration::ZERO).await;
+                }
+                Wake::SuccessorReady(false) => {
+                    tracing::warn!("the successor went away before it was ready; serving on");
+                }
+            }
+        }
+    }
+
+    async fn wake(
+        &mut self,
+        signals: &mut Signals,
+        watch: &mut Watch,
+        succession: Option<&Succession>,
+        successor: &mut Option<tokio::net::UnixStream>,
+    ) -> Wake {
+        const LOOK_EVERY: Duration = Duration::from_secs(30);
+        let next = async {
+            match succession {
+                Some(succession) => succession.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ready = async {
+            match successor.as_mut() {
+                Some(stream) => handover::became_ready(stream).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Each branch can be dropped at any point: nothing is taken before it completes, but for
+        // the word of a successor, which is all that it ever says.
+        let wake = tokio::select! {
+            _ = signals.terminate.recv() => Wake::Terminate,
+            _ = signals.interrupt.recv() => Wake::Terminate,
+            _ = signals.hangup.recv() => Wake::Reload,
+            () = watch.changed() => Wake::Changed,
+            Some(answer) = self.inspections.recv() => Wake::Inspect(answer),
+            stream = next => Wake::Successor(stream),
+            ready = ready => Wake::SuccessorReady(ready),
+            () = tokio::time::sleep(LOOK_EVERY) => Wake::Look,
+        };
+        if matches!(wake, Wake::SuccessorReady(_)) {
+            *successor = None;
+        }
+        wake
+    }
+
+    fn succession(&self) -> Option<Succession> {
+        let path = self.state.socket()?;
+        Succession::open(&path)
+            .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "no successor can take over"))
+            .ok()
+    }
+
+    fn watch(&self, watch: &mut Watch) {
+        let config = &self.config;
+        let files = config.certificates.files.iter().flat_map(|file| [file.cert.clone(), file.key.clone()]);
+        let directories = config.certificates.directories.iter().map(|directory| directory.path.clone());
+        let source = match &self.options.source {
+            Source::Path(path) => Some(path.clone()),
+            Source::Embedded { .. } => None,
+        };
+        let files: Vec<PathBuf> =
+            config.watched.iter().cloned().chain(files).chain(directories).chain(source).collect();
+        watch.set(files);
+    }
+
+    /// Reads everything anew and publishes it if anything is different.
+    async fn reload(&mut self, said_so: bool) {
+        let loaded = match self.options.source.load() {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                self.metrics.rejected();
+                return self.refuse(report.render(false));
+            }
+        };
+        let (certificates, _) = publish::load_certificates(&loaded.config, &self.certificates);
+        let same = loaded.config.source_digest == self.config.source_digest
+            && certificates.is_same(&self.certificates)
+            && self.said.is_none();
+        if same && !said_so {
+            return;
+        }
+        handover::notify(self.options.managed, "RELOADING=1");
+        match self.publish(&loaded, &mut Inherited::default()).await {
+            Ok(generation) => {
+                self.state.keep(&loaded);
+                tracing::info!(generation, "published");
+            }
+            Err(errors) => {
+                self.metrics.rejected();
+                self.refuse(errors);
+            }
+        }
+        handover::notify(self.options.managed, "READY=1");
+    }
+
+    /// Says once that the newest configuration is not served.
+    fn refuse(&mut self, why: String) {
+        if self.said.as_ref() != Some(&why) {
+            tracing::error!("the new configuration is refused, the last good one is served on:\n{why}");
+        }
+        self.said = Some(why);
+        self.tell(Phase::Serving, Vec::new());
+    }
+
+    async fn publish(&mut self, loaded: &Loaded, inherited: &mut Inherited) -> Result<u64, String> {
+        let config = &loaded.config;
+        let (certificates, problems) = publish::load_certificates(config, &self.certificates);
+        let certificates = Arc::new(certificates);
+        let blueprint = publish::blueprint(config, &certificates);
+        let generation = self.proxy.publish(&blueprint, inherited).await.map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })?;
+        self.certificates = certificates;
+        self.config = Arc::new(config.clone());
+        self.said = None;
+        let expiry = self.certificates.iter().map(|certificate| (Arc::clone(certificate.name()), certificate.not_after()));
+        self.metrics.set_certificates(expiry.collect());
+        if let Some(level) = &self.level {
+            level.set(config.log.level);
+        }
+        self.tell(Phase::Serving, problems);
+        Ok(generation)
+    }
+
+    /// Renews what the admin surface knows.
+    fn tell(&self, phase: Phase, problems: Vec<CertificateProblem>) {
+        let before = self.admin.status.load();
+        let degraded = match problems.is_empty() {
+            true if self.said.is_some() => before.degraded.clone(),
+            _ => problems.iter().map(ToString::to_string).collect(),
+        };
+        for problem in degraded.iter().filter(|problem| !before.degraded.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        self.admin.status.store(Arc::new(Status {
+            phase,
+            config_error: self.said.clone(),
+            degraded,
+            published: SystemTime::now(),
+            snapshot: Some(self.proxy.snapshot()),
+            config: Some(Arc::clone(&self.config)),
+            addresses: self.proxy.addresses(),
+        }));
+    }
+
+    fn rotate_tickets(&self) {
+        match self.tickets.rotate(SystemTime::now()) {
+            Ok(true) => self.state.keep_tickets(&self.tickets),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "ticket secrets cannot be rotated"),
+        }
+    }
+
+    /// Not ready, then a pause for balancers, then the drain, then the end. A second signal ends at
+    /// once.
+    async fn stop(self, signals: &mut Signals, grace: Duration) -> Exit {
+        let started = Instant::now();
+        handover::notify(self.options.managed, "STOPPING=1");
+        self.tell(Phase::Draining, Vec::new());
+        let patience = self.config.limits.drain_timeout;
+        tracing::info!(connections = self.proxy.connections(), "stopping");
+        let ending = async {
+            tokio::time::sleep(grace).await;
+            self.proxy.drain(patience).await;
+        };
+        tokio::select! {
+            () = ending => {}
+            () = signals.stop() => tracing::warn!("second signal, ending at once"),
+        }
+        self.proxy.stop().await;
+        self.access_log.finish(Duration::from_secs(2));
+        tracing::info!(seconds = started.elapsed().as_secs_f32(), "stopped");
+        Exit::Fine
+    }
+}
+
+/// Waits until nothing has changed for 50 ms, at most 250 ms.
+async fn settle(watch: &mut Watch) {
+    const QUIET: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_millis(250);
+    let until = Instant::now() + LONGEST;
+    loop {
+        tokio::time::sleep(QUIET).await;
+        if !watch.changed_again() || Instant::now() >= until {
+            return;
+        }
+    }
+}

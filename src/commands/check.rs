@@ -1,0 +1,75 @@
+//! `adit check`: every error of the configuration at once, each with its place and the way out.
+
+use serde_json::json;
+
+use super::{Exit, colors_on_stderr};
+use crate::cli::{CheckArgs, Output};
+use crate::config::{self, Loaded, Report, limit_values};
+
+pub(super) fn run(args: &CheckArgs) -> Exit {
+    match config::load(&args.config) {
+        Err(report) => refused(&report, args.output.output),
+        Ok(loaded) => accepted(&loaded, args),
+    }
+}
+
+fn refused(report: &Report, output: Output) -> Exit {
+    match output {
+        Output::Text => eprint!("{}", report.render(colors_on_stderr())),
+        Output::Json => println!("{}", report.json()),
+    }
+    Exit::Invalid
+}
+
+fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
+    let warnings = &loaded.warnings;
+    match args.output.output {
+        Output::Json => {
+            let list: Vec<_> = warnings.iter().map(config::Diagnostic::json).collect();
+            let limits: Vec<_> = limit_values(&loaded.config.limits)
+                .into_iter()
+                .filter(|_| args.limits)
+                .map(|limit| {
+                    json!({"key": limit.key, "id": limit.id, "value": limit.value, "default": limit.default,
+                        "source": source(&limit)})
+                })
+                .collect();
+            println!("{}", json!({"valid": true, "warnings": list, "limits": limits}));
+        }
+        Output::Text => {
+            for warning in warnings {
+                eprintln!("{}", warning.render(colors_on_stderr()));
+            }
+            if args.limits {
+                show_limits(loaded);
+            }
+            let config = &loaded.config;
+            println!(
+                "{}: valid, {} listeners, {} hosts, {} warnings",
+                args.config.display(),
+                config.listeners.len(),
+                config.routes.hosts.len(),
+                warnings.len()
+            );
+        }
+    }
+    if args.strict && !warnings.is_empty() { Exit::Warnings } else { Exit::Fine }
+}
+
+fn source(limit: &config::LimitValue) -> &'static str {
+    if limit.value == limit.default { "default" } else { "file" }
+}
+
+fn show_limits(loaded: &Loaded) {
+    println!("{:<26} {:<6} {:>10} {:>10}  source", "limit", "id", "value", "default");
+    for limit in limit_values(&loaded.config.limits) {
+        println!(
+            "{:<26} {:<6} {:>10} {:>10}  {}",
+            limit.key,
+            limit.id,
+            limit.value,
+            limit.default,
+            source(&limit)
+        );
+    }
+}
