@@ -28,4 +28,4 @@ mod worker;
 pub use h1::Violation;
 pub use proxy::{Options, Proxy};
 pub use shared::AdminSurface;
-pub use view::ConnectionView;
+pub use view::{ActionView, ConnectionView, ExposureView, HostTlsView, HostView, RuleView};

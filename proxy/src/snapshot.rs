@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub(crate) upstreams: HashMap<Arc<str>, Arc<CompiledUpstream>>,
     pub(crate) exposure: ExposureRules,
     pub(crate) certificates: Arc<CertificateSet>,
+    /// Where each host was written, for those who ask.
+    pub(crate) places: HashMap<HostPattern, Place>,
     /// For clients without SNI, if there is a default certificate.
     pub(crate) without_sni: Option<Arc<Termination>>,
 }
@@ -171,6 +173,7 @@ impl Snapshot {
             upstreams,
             exposure: blueprint.exposure.clone(),
             certificates: Arc::clone(&blueprint.certificates),
+            places: places(blueprint),
             without_sni,
         })
     }
@@ -233,6 +236,16 @@ impl CompiledUpstream {
             Protocol::Http1 | Protocol::H2c | Protocol::Tcp => None,
         }
     }
+}
+
+/// The first place of each host: entries for one pattern are merged.
+fn places(blueprint: &Blueprint) -> HashMap<HostPattern, Place> {
+    let mut places = HashMap::with_capacity(blueprint.routes.hosts.len());
+    for host in &blueprint.routes.hosts {
+        let place = places.entry(host.pattern.clone());
+        place.or_insert_with(|| host.place.clone());
+    }
+    places
 }
 
 struct Builder<'a> {

@@ -165,7 +165,8 @@ async fn housekeep(worker: Rc<Worker>) {
                 .flat_map(|upstream| upstream.endpoints().iter().map(|e| e.id()).collect::<Vec<_>>())
                 .collect();
             live.sort_unstable();
-            worker.pool.reap(|endpoint| live.binary_search(&endpoint).is_ok());
+            let keep = current.limits.idle_upstream_timeout;
+            worker.pool.reap(keep, |endpoint| live.binary_search(&endpoint).is_ok());
         }
     }
 }

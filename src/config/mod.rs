@@ -23,15 +23,10 @@ mod tree;
 use std::fmt::Write as _;
 use std::path::Path;
 
-pub(crate) use model::{
-    AccessFormat, AccessLog, AccessTarget, CertificateDirectory, CertificateFile,
-    CertificateSources, Config, Log, LogFormat, LogLevel,
-};
-pub(crate) use problem::{Code, Severity};
+pub(crate) use model::{AccessFormat, AccessTarget, Config, Log, LogFormat, LogLevel};
 pub(crate) use read::{LimitValue, limit_values};
-pub(crate) use reference::{json_schema, reference_markdown};
-pub(crate) use report::{Diagnostic, Location, Report};
-
+pub(crate) use reference::{json_schema, limits_markdown, reference_markdown};
+pub(crate) use report::{Diagnostic, Report};
 pub(crate) use saved::Saved;
 
 use problem::Problems;

@@ -1,10 +1,12 @@
-//! The reference page and the JSON Schema, from the table that the reader uses.
+//! The reference pages and the JSON Schema, from the table that the reader uses.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::schema::{Key, Kind, ROOT, Table};
+use super::scalar::{show_duration, show_size};
+use super::schema::{Key, Kind, ROOT, Table, limit_rows};
 
 /// `docs/reference/config.md`.
 pub(crate) fn reference_markdown() -> String {
@@ -18,6 +20,38 @@ pub(crate) fn reference_markdown() -> String {
         section(&mut out, table, path);
     }
     out
+}
+
+/// `docs/reference/limits.md`.
+pub(crate) fn limits_markdown() -> String {
+    let mut out = String::from(
+        "# Limits\n\n<!-- Generated from src/config/schema/limits.rs by \
+         `ADIT_BLESS=1 cargo test -p adit reference`. Do not edit. -->\n\n\
+         Each limit has an id, a key under `limits` and a default that is meant to be kept. \
+         `adit check --limits` shows the values that hold.\n\n\
+         | id | key | default | from | to | meaning |\n|---|---|---|---|---|---|\n",
+    );
+    for (key, id, _) in limit_rows() {
+        let (from, to) = bounds(&key.kind);
+        let Key {
+            name, default, doc, ..
+        } = key;
+        let _ = writeln!(
+            out,
+            "| {id} | `{name}` | {default} | {from} | {to} | {doc} |"
+        );
+    }
+    out
+}
+
+fn bounds(kind: &Kind) -> (String, String) {
+    let time = |millis: u64| show_duration(Duration::from_millis(millis));
+    match kind {
+        Kind::Integer { min, max } => (min.to_string(), max.to_string()),
+        Kind::Duration { min, max } => (time(*min), time(*max)),
+        Kind::Size { min, max } => (show_size(*min), show_size(*max)),
+        _ => (String::new(), String::new()),
+    }
 }
 
 /// Every table once, in the order of the keys that lead to it, with the path of the first.

@@ -350,7 +350,7 @@ fn client_certificates_are_asked_for_and_verified() {
     let one = origin(Kind::Http1, "one");
     let strangers = crate::support::pki::Pki::new();
     let adit = site.run(&format!(
-        "tls: {{clientAuth: {{ca: ca.pem, mode: required}}}}\n{}",
+        "tls: {{clientAuth: {{ca: ca.pem, mode: require}}}}\n{}",
         www(one.addr())
     ));
     let to = adit.addr("webs");

@@ -126,6 +126,22 @@ fn nothing_a_client_sends_can_break_a_line() {
 }
 
 #[test]
+fn the_quick_look_finds_every_byte_that_must_be_escaped() {
+    for length in 1..=20 {
+        for place in 0..length {
+            for byte in 0..=u8::MAX {
+                let mut sent = vec![b'~'; length];
+                sent[place] = byte;
+                let mut out = Vec::new();
+                text::hex_escaped(&mut out, &sent, 100);
+                let plain = (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+                assert_eq!(out == sent, plain, "{byte:#x} at {place} of {length}");
+            }
+        }
+    }
+}
+
+#[test]
 fn long_fields_are_cut_at_a_character() {
     for (sent, limit, shown) in [
         ("abcdef", 6, "abcdef"),

@@ -61,6 +61,15 @@ enum Next {
     Upgrade(Box<Response>),
 }
 
+/// What waiting for input brought.
+enum Filled {
+    Bytes,
+    Leave,
+}
+
+/// How long a connection that should end may stay idle before it is closed, at most.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Why no further head came.
 enum NoHead {
     /// The connection ended between requests, or was closed by us there.
@@ -111,7 +120,7 @@ impl ServerConnection {
             0 => limits.first_byte_timeout,
             _ => limits.keep_alive_timeout,
         };
-        let mut started = false;
+        let (mut started, mut leaving) = (false, false);
         self.wire.arm_read(patience);
         loop {
             let head = reader.read(&mut self.wire.input.borrow_mut(), limits, true);
@@ -128,25 +137,31 @@ impl ServerConnection {
             if idle {
                 self.wire.release_input();
             }
-            match self.fill(idle).await {
-                Ok(()) => {}
+            match self.fill(idle && !leaving).await {
+                Ok(Filled::Bytes) => {}
+                Ok(Filled::Leave) => {
+                    // A request may be on its way at this moment: it is still answered, with
+                    // `Connection: close`. Only a connection that stays idle is closed.
+                    leaving = true;
+                    self.wire.arm_read((limits.drain_timeout / 4).min(LEAVE_WITHIN));
+                }
                 Err(WireError::Timeout) if !idle => return Err(NoHead::Slow),
                 Err(_) => return Err(NoHead::Quiet),
             }
         }
     }
 
-    /// Waits for input; between requests also for the order to close.
-    async fn fill(&self, idle: bool) -> Result<(), WireError> {
-        if !idle {
-            return self.wire.fill().await;
+    /// Waits for input; where `resting`, also for the order to leave.
+    async fn fill(&self, resting: bool) -> Result<Filled, WireError> {
+        if !resting {
+            return self.wire.fill().await.map(|()| Filled::Bytes);
         }
         poll_fn(|cx| match self.wire.poll_fill(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(WireError::Closed)),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(Filled::Bytes)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => match self.live.poll_closing(cx) {
-                Poll::Ready(()) => Poll::Ready(Err(WireError::Closed)),
+                Poll::Ready(()) => Poll::Ready(Ok(Filled::Leave)),
                 Poll::Pending => self
                     .wire
                     .poll_read_deadline(cx)

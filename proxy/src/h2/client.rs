@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -30,6 +31,7 @@ pub(crate) struct Channel {
     send: SendRequest<Bytes>,
     closed: Rc<Cell<bool>>,
     streams: Rc<Cell<usize>>,
+    used: Rc<Cell<Instant>>,
 }
 
 impl Channel {
@@ -58,6 +60,7 @@ impl Channel {
             send,
             closed,
             streams: Rc::default(),
+            used: Rc::new(Cell::new(Instant::now())),
         })
     }
 
@@ -69,6 +72,11 @@ impl Channel {
     /// Whether more than four fifths of the streams that the backend allows are in use.
     pub(crate) fn is_crowded(&self) -> bool {
         self.streams.get() * 5 > self.send.current_max_send_streams() * 4
+    }
+
+    /// Whether nothing has been asked for so long.
+    pub(crate) fn is_idle_for(&self, keep: Duration) -> bool {
+        self.streams.get() == 0 && self.used.get().elapsed() > keep
     }
 
     /// Streams under way.
@@ -92,6 +100,7 @@ pub(crate) async fn exchange(
     terms: &Terms<'_>,
 ) -> Result<Response, Error> {
     let held = Held::new(&channel.streams);
+    channel.used.set(Instant::now());
     let ready = poll_fn(|cx| channel.send.poll_ready(cx));
     tokio::time::timeout(terms.limits.connect_timeout, ready)
         .await

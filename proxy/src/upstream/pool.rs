@@ -126,7 +126,7 @@ impl Pool {
 
     /// Drops what has been idle for too long or was closed by the backend, and everything of
     /// endpoints that `live` does not know any more.
-    pub(crate) fn reap(&self, live: impl Fn(u32) -> bool) {
+    pub(crate) fn reap(&self, keep: Duration, live: impl Fn(u32) -> bool) {
         let now = Instant::now();
         self.idle.borrow_mut().retain(|endpoint, berths| {
             berths.retain(|idle| {
@@ -135,7 +135,7 @@ impl Pool {
             !berths.is_empty() && live(*endpoint)
         });
         self.channels.borrow_mut().retain(|endpoint, channels| {
-            channels.retain(|channel| !channel.is_closed());
+            channels.retain(|channel| !channel.is_closed() && !channel.is_idle_for(keep));
             !channels.is_empty() && live(*endpoint)
         });
     }

@@ -1,6 +1,6 @@
 //! The committed reference is what the table says.
 
-use super::super::{json_schema, reference_markdown};
+use super::super::{json_schema, limits_markdown, reference_markdown};
 use super::*;
 
 /// Compares a committed file; `ADIT_BLESS=1` writes it instead.
@@ -21,6 +21,11 @@ fn committed(name: &str, text: &str) {
 #[test]
 fn the_reference_page_is_up_to_date() {
     committed("config.md", &reference_markdown());
+}
+
+#[test]
+fn the_reference_of_limits_is_up_to_date() {
+    committed("limits.md", &limits_markdown());
 }
 
 #[test]

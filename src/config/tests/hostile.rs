@@ -1,5 +1,7 @@
 //! Files that are built to hurt: they are refused quickly, and never with a panic.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 #[test]
@@ -8,7 +10,7 @@ fn aliases_cannot_multiply_without_end() {
     for letter in 'b'..='i' {
         let before = (letter as u8 - 1) as char;
         let aliases = vec![format!("*{before}"); 10].join(", ");
-        text += &format!("{letter}: &{letter} [{aliases}]\n");
+        writeln!(text, "{letter}: &{letter} [{aliases}]").unwrap();
     }
     refuse(&[
         (&text, &["4:32 ADIT-1007"]),

@@ -10,6 +10,7 @@ mod refused;
 mod refused_routes;
 mod rendering;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -104,7 +105,11 @@ fn refuse(cases: &[(&str, &[&str])]) {
             Err(report) => places(&report),
         };
         if found != *expected {
-            wrong += &format!("{text}\n  found    {found:#?}\n  expected {expected:#?}\n");
+            writeln!(
+                wrong,
+                "{text}\n  found    {found:#?}\n  expected {expected:#?}"
+            )
+            .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

@@ -238,6 +238,58 @@ fn http2_endpoints_are_asked_in_http2() {
     });
 }
 
+/// Answers one connection over TLS with a certificate that nobody signed.
+async fn answer_over_tls(listener: TcpListener) {
+    let issued = rcgen::generate_simple_self_signed(["a.test".into()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(crate::tls::provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key.into())
+        .unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    if let Ok(mut stream) = acceptor.accept(stream).await {
+        let mut asked = [0; 1_024];
+        assert!(stream.read(&mut asked).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    }
+}
+
+#[test]
+fn tls_endpoints_are_asked_over_tls_and_have_to_prove_who_they_are() {
+    locally(async {
+        for insecure in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = Address::Socket(listener.local_addr().unwrap());
+            tokio::task::spawn_local(answer_over_tls(listener));
+            let target = Target {
+                address,
+                protocol: Protocol::Https1,
+                weight: 1,
+            };
+            let upstream = upstream(target, check(Some("/")));
+            let settings = adit_route::BackendTls {
+                insecure,
+                ..adit_route::BackendTls::default()
+            };
+            let connector = crate::tls::BackendConnector::new(&settings, &[b"http/1.1"]).unwrap();
+            let tls = move |_: &UpstreamSpec, endpoint: &Endpoint| {
+                let name = connector.server_name(endpoint.declared());
+                Ok((
+                    Arc::clone(connector.config()),
+                    name.map_err(std::io::Error::other)?,
+                ))
+            };
+            let endpoint = Arc::clone(&upstream.endpoints().members()[0].endpoint);
+            let health = upstream.spec().health.clone().unwrap();
+            let result = probe::probe(upstream.spec(), &health, &endpoint, &tls).await;
+            assert_eq!(result.is_ok(), insecure, "{result:?}");
+        }
+    });
+}
+
 #[test]
 fn results_in_a_row_make_a_verdict() {
     use Health::{Healthy, Unhealthy, Unknown};
