@@ -30,7 +30,7 @@ use crate::listen;
 use crate::metrics::{Handshake, HandshakeVersion, RouteStats};
 use crate::proxy_protocol::{self, Parse};
 use crate::relay::{RelayCounters, RelayOptions, relay};
-use crate::snapshot::{CompiledHost, CompiledUpstream, Door};
+use crate::snapshot::{CompiledHost, CompiledUpstream, Door, Snapshot};
 use crate::tls::hello::{HelloError, HelloReader, Progress, alert, alert_record};
 use crate::tls::{ClientIdentity, PolicyId, Selected, Termination};
 use crate::upstream::connect::{self, Dial};
@@ -82,20 +82,20 @@ struct Connection {
 }
 
 /// What the ClientHello leads to.
-enum Decision {
+pub(crate) enum Decision {
     Terminate(Selected, Terminating),
     Passthrough(Arc<CompiledHost>),
 }
 
 /// Keeps the termination alive over the handshake.
-enum Terminating {
+pub(crate) enum Terminating {
     Host(Arc<CompiledHost>),
     WithoutSni(Arc<Termination>),
     Door(Arc<Door>),
 }
 
 impl Terminating {
-    fn termination(&self) -> Option<&Termination> {
+    pub(crate) fn termination(&self) -> Option<&Termination> {
         match self {
             Self::Host(host) => match &**host {
                 CompiledHost::Terminate(termination) => Some(termination),
@@ -108,7 +108,7 @@ impl Terminating {
 }
 
 /// Why there is no TLS connection.
-enum Refused {
+pub(crate) enum Refused {
     /// An alert says why.
     Alert(u8, &'static str),
     /// Plain HTTP on a TLS door.
@@ -230,47 +230,9 @@ impl Connection {
         if hello.alpn.acme {
             return Err(Refused::Alert(alert::NO_APPLICATION_PROTOCOL, "TL-17"));
         }
-        let decision = self.decide(hello.server_name.as_ref())?;
+        let snapshot = &self.worker.current().snapshot;
+        let decision = decide(snapshot, &self.info, hello.server_name.as_ref())?;
         Ok((hello.server_name, decision))
-    }
-
-    fn decide(&self, sni: Option<&CanonicalHost>) -> Result<Decision, Refused> {
-        const UNKNOWN: Refused = Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-13");
-        let current = self.worker.current();
-        let snapshot = &current.snapshot;
-        let door = &self.info.door;
-        if let Some(tcp) = &door.tcp {
-            let selected = tcp.tls.as_ref().and_then(|tls| tls.select(sni));
-            let selected = selected.ok_or(UNKNOWN)?;
-            return Ok(Decision::Terminate(selected, Terminating::Door(Arc::clone(door))));
-        }
-        let Some(sni) = sni else {
-            let termination = snapshot.without_sni.as_ref();
-            let termination = termination.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-10"))?;
-            let selected = termination.select(None).ok_or(UNKNOWN)?;
-            let kept = Terminating::WithoutSni(Arc::clone(termination));
-            return Ok(Decision::Terminate(selected, kept));
-        };
-        let role = door.spec().role;
-        let entry = snapshot.reachable(sni.as_str(), role).ok_or(UNKNOWN)?;
-        let host = Arc::clone(entry.payload());
-        match &*host {
-            CompiledHost::Terminate(termination) => {
-                let selected = termination.select(Some(sni));
-                let selected = selected.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-14"))?;
-                Ok(Decision::Terminate(selected, Terminating::Host(host)))
-            }
-            CompiledHost::Passthrough { .. } => {
-                let verdict = entry.verdict(sni.as_str(), "/");
-                let admitted = verdict.from.as_ref().is_none_or(|from| {
-                    self.info.verified && from.contains(self.info.client.ip())
-                });
-                if !admitted || !verdict.class.reaches(role) {
-                    return Err(UNKNOWN);
-                }
-                Ok(Decision::Passthrough(host))
-            }
-        }
     }
 
     async fn handshake(
@@ -433,7 +395,49 @@ impl Connection {
     }
 }
 
-fn identify(
+/// What the name in the ClientHello leads to. A function of its arguments: `explain` asks it too.
+pub(crate) fn decide(
+    snapshot: &Snapshot,
+    info: &ConnInfo,
+    sni: Option<&CanonicalHost>,
+) -> Result<Decision, Refused> {
+    const UNKNOWN: Refused = Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-13");
+    let door = &info.door;
+    if let Some(tcp) = &door.tcp {
+        let selected = tcp.tls.as_ref().and_then(|tls| tls.select(sni));
+        let selected = selected.ok_or(UNKNOWN)?;
+        return Ok(Decision::Terminate(selected, Terminating::Door(Arc::clone(door))));
+    }
+    let Some(sni) = sni else {
+        let termination = snapshot.without_sni.as_ref();
+        let termination = termination.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-10"))?;
+        let selected = termination.select(None).ok_or(UNKNOWN)?;
+        let kept = Terminating::WithoutSni(Arc::clone(termination));
+        return Ok(Decision::Terminate(selected, kept));
+    };
+    let role = door.spec().role;
+    let entry = snapshot.reachable(sni.as_str(), role).ok_or(UNKNOWN)?;
+    let host = Arc::clone(entry.payload());
+    match &*host {
+        CompiledHost::Terminate(termination) => {
+            let selected = termination.select(Some(sni));
+            let selected = selected.ok_or(Refused::Alert(alert::UNRECOGNIZED_NAME, "TL-14"))?;
+            Ok(Decision::Terminate(selected, Terminating::Host(host)))
+        }
+        CompiledHost::Passthrough { .. } => {
+            let verdict = entry.verdict(sni.as_str(), "/");
+            let admitted = verdict.from.as_ref().is_none_or(|from| {
+                info.verified && from.contains(info.client.ip())
+            });
+            if !admitted || !verdict.class.reaches(role) {
+                return Err(UNKNOWN);
+            }
+            Ok(Decision::Passthrough(host))
+        }
+    }
+}
+
+pub(crate) fn identify(
     terminating: &Terminating,
     presented: Option<&[rustls::pki_types::CertificateDer<'_>]>,
 ) -> Option<(PolicyId, ClientIdentity)> {

@@ -5,6 +5,7 @@ pub mod blueprint;
 mod conn;
 mod deadline;
 pub mod error;
+pub mod explain;
 mod h1;
 mod h2;
 pub mod http;

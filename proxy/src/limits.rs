@@ -144,7 +144,7 @@ impl Default for Limits {
             tcp_keep_alive: seconds(30),
             connections: 0,
             requests_per_endpoint: 1024,
-            idle_upstreams: 32,
+            idle_upstreams: 128,
             idle_upstream_timeout: seconds(60),
             relay_buffer: 32 * KIB,
         }

@@ -122,6 +122,7 @@ impl Proxy {
         self.set_own(&change);
         let snapshot = Arc::new(snapshot);
         self.follow(&snapshot, &previous);
+        settle(&snapshot, &previous).await;
         self.shared.snapshot.store(Arc::clone(&snapshot));
         self.shared.generation.store(generation, Ordering::Release);
         self.foundations.metrics.published(generation, Instant::now());
@@ -317,6 +318,20 @@ impl Proxy {
         let mut retired = self.retired.borrow_mut();
         retired.push(previous);
         retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}
+
+/// Waits a moment for names that are new, so that the first requests find an address.
+async fn settle(snapshot: &Snapshot, previous: &Snapshot) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let fresh = snapshot.upstreams.iter().filter(|(name, _)| !previous.upstreams.contains_key(*name));
+    let all = async {
+        for (_, compiled) in fresh {
+            compiled.upstream.settled().await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        tracing::warn!("some backend names have no address yet");
     }
 }
 

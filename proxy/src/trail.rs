@@ -1,6 +1,7 @@
 //! What is remembered of a request until it has ended: for the access log and for metrics, once.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,6 +43,8 @@ pub(crate) struct Trail {
     termination: Termination,
     closes: bool,
     complete: bool,
+    /// The client as trusted proxies say.
+    forwarded: Option<IpAddr>,
 }
 
 impl Trail {
@@ -71,6 +74,7 @@ impl Trail {
             termination: Termination::Normal,
             closes: false,
             complete: false,
+            forwarded: None,
         }
     }
 
@@ -80,6 +84,10 @@ impl Trail {
 
     pub(crate) fn routed(&mut self, route: &Arc<CompiledRoute>) {
         self.route = Some(Arc::clone(route));
+    }
+
+    pub(crate) fn forwarded(&mut self, client: IpAddr) {
+        self.forwarded = Some(client);
     }
 
     pub(crate) fn identified(&mut self, request_id: &HeaderValue) {
@@ -179,7 +187,10 @@ impl Trail {
                 .unwrap_or_default(),
             channel: spec.role.as_str(),
             listener: &spec.name,
-            client_ip_from: info.client_from,
+            client_ip_from: match self.forwarded {
+                Some(_) => "forwarded",
+                None => info.client_from,
+            },
             peer: Some(info.peer),
             sni: tls
                 .and_then(|tls| tls.sni.as_ref())
@@ -210,7 +221,7 @@ impl Trail {
             draining: self.worker.is_draining(),
             user_agent: &user_agent,
             referer: &referer,
-            ..Record::new(SystemTime::now(), info.client.ip())
+            ..Record::new(SystemTime::now(), self.forwarded.unwrap_or(info.client.ip()))
         };
         self.worker.log.record(&record);
     }

@@ -168,7 +168,9 @@ impl Snapshot {
                     HostTlsView::Passthrough(Arc::clone(&upstream.upstream.spec().name))
                 }
             },
-            rules: rules.map(|rule| rule_view(entry, &exposure, rule)).collect(),
+            rules: rules
+                .map(|rule| rule_view(entry, &exposure, rule))
+                .collect(),
             pattern: pattern.clone(),
             exposure,
         }
@@ -189,9 +191,10 @@ impl Snapshot {
             .rules
             .iter()
             .map(|rule| ExposureView {
-                hosts: match pattern.is_exact() {
-                    true => Vec::new(),
-                    false => rule.hosts.clone(),
+                hosts: if pattern.is_exact() {
+                    Vec::new()
+                } else {
+                    rule.hosts.clone()
                 },
                 paths: rule.paths.clone(),
                 verdict: Arc::clone(&rule.verdict),
@@ -242,11 +245,11 @@ fn rule_view(
         action: match &route.action {
             CompiledAction::Respond(fixed) => ActionView::Respond(fixed.status),
             CompiledAction::Forward { shares, .. } => {
-                let name = |(compiled, weight): &(Arc<_>, u32)| {
-                    let compiled: &Arc<crate::snapshot::CompiledUpstream> = compiled;
-                    (Arc::clone(&compiled.upstream.spec().name), *weight)
-                };
-                ActionView::Forward(shares.iter().map(name).collect())
+                let shares = shares.iter().map(|(compiled, weight)| {
+                    let name = Arc::clone(&compiled.upstream.spec().name);
+                    (name, *weight)
+                });
+                ActionView::Forward(shares.collect())
             }
         },
         websocket: route.websocket,

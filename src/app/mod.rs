@@ -7,7 +7,7 @@
 
 mod control;
 mod handover;
-mod publish;
+pub(crate) mod publish;
 mod state;
 mod watch;
 

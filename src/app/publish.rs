@@ -20,7 +20,7 @@ pub(super) fn certificate_sources(config: &Config) -> Vec<CertificateSource> {
 }
 
 /// Reads the certificates; what is broken keeps its last good content.
-pub(super) fn load_certificates(
+pub(crate) fn load_certificates(
     config: &Config,
     previous: &CertificateSet,
 ) -> (CertificateSet, Vec<CertificateProblem>) {
@@ -28,7 +28,7 @@ pub(super) fn load_certificates(
 }
 
 /// What the data plane is told.
-pub(super) fn blueprint(config: &Config, certificates: &Arc<CertificateSet>) -> Blueprint {
+pub(crate) fn blueprint(config: &Config, certificates: &Arc<CertificateSet>) -> Blueprint {
     Blueprint {
         listeners: config.listeners.clone(),
         routes: config.routes.clone(),

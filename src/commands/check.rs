@@ -13,7 +13,7 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
     }
 }
 
-fn refused(report: &Report, output: Output) -> Exit {
+pub(super) fn refused(report: &Report, output: Output) -> Exit {
     match output {
         Output::Text => eprint!("{}", report.render(colors_on_stderr())),
         Output::Json => println!("{}", report.json()),

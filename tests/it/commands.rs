@@ -260,7 +260,7 @@ fn explain_walks_the_way_of_a_request_and_names_where_it_ends() {
         ),
         (
             &["https://old.example.test/", "--from", "webs"],
-            &["hidden"],
+            &["no route"],
         ),
         (
             &["https://argocd.example.test/", "--from", "webs"],
@@ -336,30 +336,113 @@ fn status_asks_the_running_process() {
 
 #[test]
 fn the_demo_prints_what_to_try_and_all_of_it_works() {
-    let mut process = crate::support::process::Process::start(command().arg("demo"));
+    let site = Site::new();
+    let ready = site.dir.join("ready.json");
+    let mut command = command();
+    command
+        .args(["demo", "--port", "0", "--ready-file"])
+        .arg(&ready);
+    let mut process = crate::support::process::Process::start(&mut command);
     let text = eventually("what to try", || {
         if let Some(status) = process.ended() {
             panic!("the demo ended with {status}");
         }
         let text = process.stdout();
-        let lines = text
-            .lines()
-            .filter(|line| line.trim_start().starts_with("curl"));
-        (lines.count() >= 3 && text.contains("Ctrl-C")).then_some(text)
+        (ready.exists() && text.contains("/metrics")).then_some(text)
     });
-    for line in text.lines().map(str::trim) {
-        if !line.starts_with("curl") {
+    let mut tried = 0;
+    for line in text.lines() {
+        let Some(at) = line.find("printf ").or_else(|| line.find("curl ")) else {
             continue;
-        }
+        };
+        let (what, command) = line.split_at(at);
         let output = std::process::Command::new("sh")
-            .args([
-                "-c",
-                &format!("{line} --max-time 20 --fail --silent --show-error"),
-            ])
+            .args(["-c", &format!("{command} --silent --show-error")])
             .output()
             .unwrap();
-        assert!(output.status.success(), "{line}: {}", said(&output));
+        let answer = said(&output);
+        let right = match what.trim() {
+            refused if refused.contains("refused") => !output.status.success(),
+            socket if socket.starts_with("WebSocket") => answer.contains(" 101"),
+            call if call.starts_with("gRPC") => answer.contains("grpc-status: 0"),
+            page if page.contains("maintenance") => answer.contains("back soon"),
+            redirect if redirect.contains("way to TLS") => answer.contains(" 308"),
+            _ => output.status.success() && !answer.is_empty(),
+        };
+        assert!(right, "{line}:\n{answer}");
+        tried += 1;
     }
+    assert!(tried >= 10, "{text}");
     process.signal(rustix::process::Signal::INT);
     assert!(process.wait().success());
+}
+
+/// Files that a configuration names are made, so that only its own errors are left.
+fn furnish(site: &Site, text: &str) -> String {
+    let names = ["*.example.test", "example.test"];
+    let identity = site.pki.leaf(&names);
+    write_identity(&site.dir, "etc/any", &identity);
+    for name in regex::Regex::new(r"(cert|key|ca): ([\w./-]+)")
+        .unwrap()
+        .captures_iter(text)
+    {
+        match &name[1] {
+            "ca" => site.dir.write(&name[2], &site.pki.ca),
+            "cert" => site.dir.write(&name[2], &identity.certificates),
+            _ => {
+                let path = site.dir.write(&name[2], &identity.key);
+                let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                std::fs::set_permissions(&path, secret).unwrap();
+                path
+            }
+        };
+    }
+    let directories = regex::Regex::new(r"directories: \[[^\]]*\]").unwrap();
+    directories
+        .replace_all(text, "directories: [etc]")
+        .into_owned()
+}
+
+#[test]
+fn every_file_that_the_guide_shows_is_valid() {
+    let site = Site::new();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> = std::fs::read_dir(root.join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.push(root.join("README.md"));
+    let mut shown = 0;
+    let mut wrong = String::new();
+    let mut check = |name: String, text: &str| {
+        let file = site.dir.write("shown.yaml", furnish(&site, text));
+        let output = adit(&["check", "--strict", file.to_str().unwrap()]);
+        shown += 1;
+        if !output.status.success() {
+            wrong += &format!("{name}:\n{}\n", said(&output));
+        }
+    };
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default();
+            // A block in a list is indented as the list is.
+            let indent = block.len() - block.trim_start().len();
+            let block: Vec<_> = block
+                .lines()
+                .map(|line| line.get(indent..).unwrap_or(""))
+                .collect();
+            if block
+                .first()
+                .is_some_and(|line| line.starts_with("version:"))
+            {
+                check(page.display().to_string(), &block.join("\n"));
+            }
+        }
+    }
+    let sample = std::fs::read_to_string(root.join("deploy/systemd/adit.yaml")).unwrap();
+    check("deploy/systemd/adit.yaml".to_owned(), &sample);
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(shown >= 10, "only {shown} files are shown");
 }

@@ -13,8 +13,8 @@ const DOORS: &str = r#"
 networks:
   loop: {role: lan, cidrs: [127.0.0.0/8]}
 listeners:
-  - {name: lan, role: lan, bind: "127.0.0.1:0", allow: [loop]}
-  - {name: lans, role: lan, bind: "127.0.0.1:0", tls: true, allow: [loop]}
+  - {name: home, role: lan, bind: "127.0.0.1:0", allow: [loop]}
+  - {name: homes, role: lan, bind: "127.0.0.1:0", tls: true, allow: [loop]}
   - {name: net, role: internet, bind: "127.0.0.1:0", redirect: https}
   - {name: nets, role: internet, bind: "127.0.0.1:0", tls: true}
   - {name: open, role: internet, bind: "127.0.0.1:0"}
@@ -126,7 +126,7 @@ fn a_lan_name_gets_the_alert_of_an_unknown_one() {
     }
     assert_eq!(alert("pub.example.test"), None);
     // On the LAN all of them are there, except the one that is off.
-    let lans = adit.addr("lans");
+    let lans = adit.addr("homes");
     for name in ["lan", "pub", "own", "git"] {
         let url = format!("https://{name}.example.test/");
         site.curl(lans).get(&url).expect(200);
@@ -209,7 +209,7 @@ fn one_path_may_be_public_and_the_rest_not() {
     ] {
         let url = format!("http://git.example.test{path}");
         site.curl(adit.addr("open")).get(&url).expect(status);
-        site.curl(adit.addr("lan")).get(&url).expect(200);
+        site.curl(adit.addr("home")).get(&url).expect(200);
     }
     for path in ["/hook/../admin", "/hook/%2e%2e/admin", "/%2e/admin/../hook"] {
         let url = format!("http://git.example.test{path}");
@@ -232,7 +232,7 @@ fn the_marks_of_a_foreign_tunnel_make_a_lan_door_an_internet_door() {
         "Cf-Warp-Tag-Id: x",
     ] {
         let ask = |host: &str| {
-            let curl = site.curl(adit.addr("lan")).header(mark);
+            let curl = site.curl(adit.addr("home")).header(mark);
             curl.get(&format!("http://{host}.example.test/")).status
         };
         assert_eq!(ask("lan"), 404, "{mark}");
@@ -246,7 +246,7 @@ fn an_address_outside_of_a_rule_is_refused() {
     let one = origin(Kind::Http1, "one");
     let own = origin(Kind::Tls(site.pki.leaf(&["own.example.test"])), "own");
     let adit = site.run_with(DOORS, &routes(one.addr(), own.addr()));
-    site.curl(adit.addr("lan"))
+    site.curl(adit.addr("home"))
         .get("http://few.example.test/")
         .expect(403);
 }
@@ -294,7 +294,7 @@ fn a_host_that_becomes_lan_only_loses_its_open_streams() {
     let adit = crate::support::adit::Adit::run(&site.dir, &config("public"));
     let url = "ws://www.example.test/ws";
     let mut outside = crate::support::websocket::plain(adit.addr("open"), url);
-    let mut inside = crate::support::websocket::plain(adit.addr("lan"), url);
+    let mut inside = crate::support::websocket::plain(adit.addr("home"), url);
     let hello = tokio_tungstenite::tungstenite::Message::text("hello");
     crate::support::websocket::echo(&mut outside, &hello);
     adit.rewrite(&config("lan"));

@@ -10,6 +10,7 @@
 //! | `websocket`, `grpc` | upgrades and streams, through termination and passthrough |
 //! | `routes` | which route answers; fixed answers; balancing; failing backends |
 //! | `exposure` | who may see what, asked for in every way a client can ask |
+//! | `explain` | what `adit explain` says, against what adit does |
 //! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
 //! | `hostile` | framing attacks on either side, named by the attack |
@@ -28,6 +29,7 @@
 
 mod admin;
 mod commands;
+mod explain;
 mod exposure;
 mod grpc;
 mod headers;

@@ -3,6 +3,7 @@
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use adit_bench::Kind;
 use rustix::net::sockopt;
@@ -193,28 +194,36 @@ fn a_reset_is_passed_on() {
     let site = Site::new();
     let (tell, told) = mpsc::channel();
     let backend = Backend::start(move |number, mut client| {
+        client.send("ready");
         client.until("go");
         if number == 0 {
-            // Closed with a linger of zero a connection is reset.
-            let zero = Some(std::time::Duration::ZERO);
-            sockopt::set_socket_linger(client.tcp(), zero).unwrap();
+            reset(&client);
         } else {
+            client.send("gone");
             tell.send(client.read_to_end().1).unwrap();
         }
     });
     let adit = site.run_with(&raw_door(backend.addr()), "");
     let mut client = Raw::connect(adit.addr("raw"));
+    client.until("ready");
     client.send("go");
     let (_, ended) = client.read_to_end();
     assert!(ended.is_err(), "the backend's reset came as a clean end");
 
     let mut client = Raw::connect(adit.addr("raw"));
+    client.until("ready");
     client.send("go");
-    let zero = Some(std::time::Duration::ZERO);
-    sockopt::set_socket_linger(client.tcp(), zero).unwrap();
+    // What is not read when a reset comes is lost: the backend must have it first.
+    client.until("gone");
+    reset(&client);
     drop(client);
     let ended = told.recv_timeout(PATIENCE).unwrap();
     assert!(ended.is_err(), "the client's reset came as a clean end");
+}
+
+/// Closed with a linger of zero, a connection is reset.
+fn reset(connection: &Raw) {
+    sockopt::set_socket_linger(connection.tcp(), Some(Duration::ZERO)).unwrap();
 }
 
 #[test]

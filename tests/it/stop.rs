@@ -50,7 +50,9 @@ fn what_is_running_is_finished_and_then_the_process_ends() {
 fn readiness_ends_first() {
     let site = Site::new();
     let one = origin(Kind::Http1, "one");
-    let mut adit = site.run(&www(one.addr()));
+    // Balancers are given time to look.
+    let config = Site::config(&www(one.addr())).replace("Grace: 0s", "Grace: 1s");
+    let mut adit = Adit::run(&site.dir, &config);
     let adm = adit.addr("adm");
     site.curl(adm).get("http://localhost/readyz").expect(200);
     // Something that keeps the process busy for a while.
@@ -62,6 +64,10 @@ fn readiness_ends_first() {
         let answer = site.curl(adm).get("http://localhost/readyz");
         (answer.status == 503).then_some(())
     });
+    // Those who have not looked yet are still served.
+    site.curl(adit.addr("web"))
+        .get("http://www.example.test/")
+        .expect(200);
     site.curl(adm).get("http://localhost/livez").expect(200);
     assert!(client.answer().0.starts_with("HTTP/1.1 200"));
     assert!(adit.process_mut().wait().success());
@@ -134,7 +140,15 @@ fn a_new_process_takes_over_without_losing_a_request() {
     let state = site.dir.join("state");
     fs::create_dir_all(&state).unwrap();
     let state = state.to_str().unwrap();
-    site.dir.write("adit.yaml", Site::config(&www(one.addr())));
+    // Sockets are known by the addresses that the file gives them.
+    let doors = format!(
+        "listeners:\n- {{name: web, role: lan, bind: \"{}\"}}\n\
+         - {{name: webs, role: lan, bind: \"{}\", tls: true}}\n",
+        free_addr(),
+        free_addr()
+    );
+    site.dir
+        .write("adit.yaml", Site::config_with(&doors, &www(one.addr())));
     let mut current = take_over(&site, 0, &["--state-dir", state]);
     let (web, webs) = (current.addr("web"), current.addr("webs"));
     let load = Load::moving(web, webs, &site);
@@ -203,6 +217,6 @@ fn sockets_of_systemd_are_used() {
         process.stderr().contains("Listening on").then_some(())
     });
     site.curl(door).get("http://www.example.test/").expect(200);
-    let told = fs::read_to_string(&ready).unwrap();
+    let told = eventually("the ready file", || fs::read_to_string(&ready).ok());
     assert!(told.contains(&door.to_string()), "{told}");
 }

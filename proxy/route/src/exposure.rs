@@ -199,11 +199,13 @@ impl ExposureRules {
 }
 
 impl ExposureRule {
-    fn covers_host(&self, host: &str) -> bool {
+    /// Whether it speaks of this host.
+    pub fn covers_host(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
-    fn covers_path(&self, path: &str) -> bool {
+    /// Whether it speaks of this path.
+    pub fn covers_path(&self, path: &str) -> bool {
         self.paths.is_empty()
             || self
                 .paths

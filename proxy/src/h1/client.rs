@@ -106,9 +106,13 @@ pub(crate) async fn exchange(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(connection, wire, head, request, challenge.as_ref());
     }
+    if request.upgrade == Some(Upgrade::Connect) && head.status.is_success() {
+        // To the client a success would mean that the stream is open.
+        return Err(Error::Upgrade);
+    }
     let upload = exchange.upload.take();
-    let exchange_method = request.method.clone();
-    finish(connection, berth, head, upload, &exchange_method, terms)
+    let method = request.method.clone();
+    Ok(finish(connection, berth, head, upload, &method, terms))
 }
 
 /// Writes the head; returns the key whose answer must come back, for an upgrade.
@@ -418,10 +422,11 @@ fn finish(
     upload: Option<Upload>,
     method: &Method,
     terms: &Terms<'_>,
-) -> Result<Response, Error> {
+) -> Response {
     let wire = &connection.wire;
     let mut headers = head.headers;
     let options = headers::connection_options(&headers);
+    let announced = headers::keep_alive_timeout(&headers);
     let reusable = head.version == Version::HTTP_11
         && !options.close
         && head.length != BodyLength::UntilClose
@@ -439,7 +444,7 @@ fn finish(
         .map(Upload::go_on);
     let mut body = ResponseBody {
         connection: Some(connection),
-        berth: berth.filter(|_| reusable),
+        berth: berth.filter(|_| reusable).map(|berth| berth.no_longer_than(announced)),
         sending,
         limits: Rc::clone(terms.limits),
     };
@@ -450,11 +455,11 @@ fn finish(
     } else {
         Body::response(body, length)
     };
-    Ok(Response {
+    Response {
         status: head.status,
         headers,
         body,
-    })
+    }
 }
 
 /// The part of a request body that is still to be sent.

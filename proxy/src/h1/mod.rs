@@ -17,6 +17,6 @@ mod wire;
 
 pub(crate) use client::ResponseBody;
 pub(crate) use head::{BodyLength, path_and_query};
-pub(crate) use server::IncomingBody;
+pub(crate) use server::{IncomingBody, request_of};
 pub use violation::Violation;
 pub(crate) use wire::{Wire, WireError};

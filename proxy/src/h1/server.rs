@@ -180,6 +180,7 @@ impl ServerConnection {
         } = accepted;
         let method = request.method.clone();
         let trailers = request.accepts_trailers;
+        let asked_to_switch = request.upgrade.is_some();
         let mut trail = Trail::new(&self.worker, &self.info, &request);
         let handled = {
             let mut handling =
@@ -202,6 +203,8 @@ impl ServerConnection {
         let unread = !self.wire.body.borrow().is_done();
         // A client that was never told to send its body may send it or not: only closing is clear.
         persistent &= !(unread && holds_body) && !trail.closes();
+        // What the client may have sent for the other protocol belongs to nobody (D-87).
+        persistent &= !asked_to_switch;
         persistent &= self.served < limits.requests_per_connection && !self.live.is_closing();
         trail.answered(response.status);
         let mut writing = Writing {
@@ -289,8 +292,8 @@ impl ServerConnection {
         }
         let chunked = length == BodyLength::Chunked;
         let mut left = match length {
-            BodyLength::Exact(length) => length,
-            _ => u64::MAX,
+            BodyLength::Exact(length) => Some(length),
+            _ => None,
         };
         loop {
             match self.next_frame(body, !out.is_empty()).await {
@@ -298,7 +301,10 @@ impl ServerConnection {
                 Step::Gone => return Err(Error::ClientGone),
                 Step::Frame(Some(Ok(Frame::Data(data)))) => {
                     let size = data.len() as u64;
-                    left = left.checked_sub(size).ok_or(Error::Truncated)?;
+                    if let Some(left) = &mut left {
+                        // A backend that sends more than it announced broke off its own message.
+                        *left = left.checked_sub(size).ok_or(Error::Truncated)?;
+                    }
                     trail.sent(size);
                     let large = data.len() > encode::COPY_UP_TO;
                     let rest = encode::data(&mut out, data, chunked);
@@ -308,7 +314,7 @@ impl ServerConnection {
                             out.extend_from_slice(b"\r\n");
                         }
                     }
-                    if left == 0 {
+                    if left == Some(0) {
                         return self.write(&mut out, Bytes::new(), trail).await;
                     }
                 }
@@ -325,7 +331,7 @@ impl ServerConnection {
                     return Err(error);
                 }
                 Step::Frame(None) => {
-                    if left != u64::MAX && left > 0 {
+                    if left.is_some_and(|left| left > 0) {
                         return Err(Error::Truncated);
                     }
                     if chunked {
@@ -460,8 +466,36 @@ struct Accepted {
     holds_body: bool,
 }
 
+/// The request that a head of these bytes makes, without a connection: its body is only announced.
+pub(crate) fn request_of(
+    mut head: BytesMut,
+    secure: bool,
+    limits: &Limits,
+) -> Result<Request, Violation> {
+    let read = HeadReader::default().read(&mut head, limits, true)?;
+    let head = read.ok_or(Violation::REQUEST_LINE)?;
+    let head = parse_request(&head, secure, limits)?;
+    Ok(Accepted::without_body(head)?.request)
+}
+
 impl Accepted {
     fn new(head: RequestHead, wire: &Rc<Wire>, limits: &Rc<Limits>) -> Result<Self, Violation> {
+        let length = head.length;
+        let mut accepted = Self::without_body(head)?;
+        wire.begin_body(length);
+        let body = || IncomingBody::new(wire, limits);
+        accepted.request.body = match length {
+            BodyLength::None | BodyLength::UntilClose => Body::empty(),
+            BodyLength::Exact(length) => Body::incoming(body(), Some(length)),
+            BodyLength::Chunked => Body::incoming(body(), None),
+        };
+        if !accepted.version_10 {
+            accepted.request.interim = Interim::H1(Rc::clone(wire));
+        }
+        Ok(accepted)
+    }
+
+    fn without_body(head: RequestHead) -> Result<Self, Violation> {
         let RequestHead {
             method,
             version,
@@ -489,15 +523,8 @@ impl Accepted {
             Target::Asterisk => http::uri::PathAndQuery::from_static("*"),
             Target::Authority => http::uri::PathAndQuery::from_static("/"),
         };
-        wire.begin_body(length);
-        let body = match length {
-            BodyLength::None | BodyLength::UntilClose => Body::empty(),
-            BodyLength::Exact(length) => {
-                Body::incoming(IncomingBody::new(wire, limits), Some(length))
-            }
-            BodyLength::Chunked => Body::incoming(IncomingBody::new(wire, limits), None),
-        };
-        let holds_body = expects_continue && !body.is_empty();
+        let bodiless = matches!(length, BodyLength::None | BodyLength::UntilClose);
+        let holds_body = expects_continue && !bodiless;
         Ok(Self {
             persistent: !options.close && (!version_10 || options.keep_alive),
             version_10,
@@ -509,18 +536,22 @@ impl Accepted {
                 port,
                 target,
                 headers,
-                body,
+                body: Body::announced(match length {
+                    BodyLength::Exact(length) => Some(length),
+                    BodyLength::None | BodyLength::UntilClose => Some(0),
+                    BodyLength::Chunked => None,
+                }),
                 expects_continue: holds_body,
                 upgrade,
                 accepts_trailers,
-                interim: if version_10 {
-                    Interim::None
-                } else {
-                    Interim::H1(Rc::clone(wire))
-                },
+                interim: Interim::None,
             },
         })
     }
+}
+
+fn may_have_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE].contains(method)
 }
 
 /// `Expect` is 100-continue or refused (D-80); HTTP/1.0 clients know none (D-81).

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::ext::Protocol;
-use h2::{RecvStream, SendStream};
+use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use tokio::sync::Notify;
 
 use super::duplex::Duplex;
 use super::stream::{Held, StreamBody, backend};
@@ -32,6 +33,30 @@ pub(crate) struct Channel {
     closed: Rc<Cell<bool>>,
     streams: Rc<Cell<usize>>,
     used: Rc<Cell<Instant>>,
+    introduced: Rc<Introduction>,
+}
+
+/// Whether the backend's SETTINGS have come. They are its first frame (RFC 9113 §3.4), so they have
+/// once it answers a PING.
+#[derive(Debug, Default)]
+struct Introduction {
+    done: Cell<bool>,
+    told: Notify,
+}
+
+impl Introduction {
+    async fn wait(self: Rc<Self>, mut ping: PingPong) {
+        // A connection that fails here fails its streams too.
+        let _ = ping.ping(Ping::opaque()).await;
+        self.done.set(true);
+        self.told.notify_waiters();
+    }
+
+    async fn done(&self) {
+        if !self.done.get() {
+            self.told.notified().await;
+        }
+    }
 }
 
 impl Channel {
@@ -45,10 +70,14 @@ impl Channel {
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(limits.stream_send_buffer);
         let handshake = builder.handshake::<_, Bytes>(stream);
-        let (send, connection) = tokio::time::timeout(limits.backend_handshake_timeout, handshake)
+        let (send, mut connection) = tokio::time::timeout(limits.backend_handshake_timeout, handshake)
             .await
             .map_err(|_| Error::ConnectTimeout)?
             .map_err(connecting)?;
+        let introduced = Rc::new(Introduction::default());
+        if let Some(ping) = connection.ping_pong() {
+            tokio::task::spawn_local(Rc::clone(&introduced).wait(ping));
+        }
         let closed = Rc::new(Cell::new(false));
         let tell = Rc::clone(&closed);
         tokio::task::spawn_local(async move {
@@ -61,6 +90,7 @@ impl Channel {
             closed,
             streams: Rc::default(),
             used: Rc::new(Cell::new(Instant::now())),
+            introduced,
         })
     }
 
@@ -71,7 +101,7 @@ impl Channel {
 
     /// Whether more than four fifths of the streams that the backend allows are in use.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.streams.get() * 5 > self.send.current_max_send_streams() * 4
+        self.streams.get() > self.send.current_max_send_streams() / 5 * 4
     }
 
     /// Whether nothing has been asked for so long.
@@ -107,6 +137,13 @@ pub(crate) async fn exchange(
         .map_err(|_| Error::EndpointsBusy)?
         .map_err(|_| Error::Refused)?;
     let upgrading = request.upgrade.is_some();
+    if upgrading {
+        // Whether RFC 8441 is spoken is in the SETTINGS.
+        let introduced = channel.introduced.done();
+        tokio::time::timeout(terms.limits.connect_timeout, introduced)
+            .await
+            .map_err(|_| Error::ConnectTimeout)?;
+    }
     if upgrading && !channel.send.is_extended_connect_protocol_enabled() {
         return Err(Error::Unsupported);
     }

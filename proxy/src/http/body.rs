@@ -76,6 +76,11 @@ impl Body {
         }
     }
 
+    /// A body of which nothing but the length is known.
+    pub(crate) fn announced(length: Option<u64>) -> Self {
+        Self::new(Source::Empty, length)
+    }
+
     pub(crate) fn incoming(body: IncomingBody, length: Option<u64>) -> Self {
         Self::new(Source::Incoming(body), length)
     }

@@ -32,7 +32,7 @@ pub(crate) async fn forward(
     mut request: Request,
     trail: &mut Trail,
 ) -> Result<Response, Error> {
-    let id = set_forwarding(worker, info, &mut request).map_err(Error::Request)?;
+    let id = set_forwarding(worker, info, &mut request, trail).map_err(Error::Request)?;
     trail.identified(&id);
     worker.retries.request();
     let compiled = share(worker, route).ok_or(Error::NoEndpoint)?;
@@ -42,6 +42,7 @@ pub(crate) async fn forward(
     let repeatable = bodyless && is_idempotent(&request.method) && request.upgrade.is_none();
     let mut tried: SmallVec<[u32; 4]> = SmallVec::new();
     let mut left = spec.retry.attempts;
+    let mut fresh = false;
     loop {
         let place = pick(worker, compiled, current, hash, &tried)?;
         trail.attempted(&spec.name, place.endpoint());
@@ -52,6 +53,7 @@ pub(crate) async fn forward(
             route,
             compiled,
             repeatable,
+            fresh,
         };
         let started = Instant::now();
         let result = attempt.send(&place, &mut request, trail).await;
@@ -59,6 +61,8 @@ pub(crate) async fn forward(
         let again = left > 0 && may_repeat(&result, &spec.retry.on, repeatable, bodyless);
         if again && worker.retries.retry() {
             left -= 1;
+            // Where one idle connection was stale, the others probably are.
+            fresh = true;
             tried.push(place.endpoint().id());
             compiled.upstream.stats().retried(worker.index);
             continue;
@@ -183,6 +187,8 @@ struct Sending<'a> {
     route: &'a CompiledRoute,
     compiled: &'a CompiledUpstream,
     repeatable: bool,
+    /// Whether idle connections are passed over.
+    fresh: bool,
 }
 
 impl Sending<'_> {
@@ -223,8 +229,10 @@ impl Sending<'_> {
     ) -> Result<Response, Error> {
         let endpoint = place.endpoint();
         let pool = &self.worker.pool;
-        let own = self.compiled.upstream.spec().proxy_protocol.is_some();
-        let idle = match own || request.upgrade.is_some() {
+        // A connection that carries a PROXY header, or was asked to change its protocol, serves
+        // nobody else (D-04).
+        let own = self.compiled.upstream.spec().proxy_protocol.is_some() || request.upgrade.is_some();
+        let idle = match own || self.fresh {
             true => None,
             false => pool.take(endpoint.id(), self.repeatable),
         };

@@ -11,14 +11,14 @@ use adit_route::table::{HostTable, RequestView, Selection};
 use adit_route::{Role, Verdict};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use crate::blueprint::{ForeignTunnel, ListenerKind};
+use crate::blueprint::{ForeignTunnel, HttpsRedirect, ListenerKind};
 use crate::error::Error;
 use crate::h1::Violation;
 use crate::http::body::Body;
 use crate::http::headers;
 use crate::http::message::{Request, Response, Upgrade};
 use crate::http::{forward, reply};
-use crate::info::{ConnInfo, TlsInfo};
+use crate::info::{ConnInfo, TlsInfo, address_text};
 use crate::snapshot::{CompiledAction, CompiledHost, CompiledRoute, Snapshot};
 use crate::tls::ClientIdentity;
 use crate::trail::Trail;
@@ -37,10 +37,15 @@ pub(crate) async fn handle(
         return worker.shared.admin.respond(&request).await;
     }
     let current = worker.current();
-    let decided = decide(worker, &current.snapshot, info, &mut request, trail);
-    let route = match decided {
+    if headers::passes(&request.headers, &worker.shared.pseudonym) >= current.limits.loop_depth {
+        return fail(&Error::Loop, trail);
+    }
+    if is_foreign_tunnel(info, &request) {
+        worker.shared.metrics.foreign_tunnel(worker.index);
+    }
+    let route = match decide(&current.snapshot, info, &mut request) {
         Ok(route) => route,
-        Err(response) => return *response,
+        Err(unserved) => return answer(unserved, &request, trail),
     };
     trail.routed(&route);
     let forwarded = match &route.action {
@@ -68,53 +73,120 @@ fn fail(error: &Error, trail: &mut Trail) -> Response {
     reply::page(error.status())
 }
 
-/// The route that serves the request, or the answer to it.
-fn decide(
-    worker: &Worker,
+/// Why no route serves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// It is refused with this status.
+    Refused(Refusal, StatusCode),
+    /// Its place is over TLS.
+    Redirected(HttpsRedirect),
+    /// `OPTIONS *` asks about us.
+    Asterisk,
+    /// The host is there, and has nothing for the request.
+    NoRoute,
+}
+
+/// What refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Connect,
+    Trace,
+    ForeignTunnel,
+    UnknownHost,
+    Source,
+    PassthroughHost,
+    /// The TLS name and the host lead to different policies, certificates or classes.
+    Misdirected,
+    /// The host's policy has changed since the handshake.
+    PolicyChanged,
+    ClientCertificate,
+    AmbiguousPath,
+    BodyTooLarge,
+    NoWebSocket,
+}
+
+impl Refusal {
+    /// The rule's id, for logs and metrics.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Self::Connect => "D-82",
+            Self::Trace => "D-84",
+            Self::ForeignTunnel => "E-foreign-tunnel",
+            Self::UnknownHost => "E-02",
+            Self::Source => "E-from",
+            Self::PassthroughHost => "TL-20",
+            Self::Misdirected | Self::PolicyChanged => "TL-19",
+            Self::ClientCertificate => "TL-16",
+            Self::AmbiguousPath => "N-09",
+            Self::BodyTooLarge => "L-10",
+            Self::NoWebSocket => "D-83",
+        }
+    }
+
+    /// Whether the connection must not be used after it.
+    fn closes(self) -> bool {
+        matches!(self, Self::Connect | Self::Trace | Self::PolicyChanged | Self::BodyTooLarge)
+    }
+}
+
+/// The answer to a request that no route serves.
+fn answer(unserved: Unserved, request: &Request, trail: &mut Trail) -> Response {
+    match unserved {
+        Unserved::Refused(refusal, status) => {
+            if refusal.closes() {
+                trail.close();
+            }
+            trail.refused(refusal.rule());
+            reply::page(status)
+        }
+        Unserved::Redirected(redirect) => reply::to_https(request, redirect.port, redirect.status),
+        Unserved::Asterisk => Response::empty(StatusCode::OK),
+        Unserved::NoRoute => reply::page(StatusCode::NOT_FOUND),
+    }
+}
+
+/// The route that serves the request. A function of its arguments: `explain` asks it too.
+pub(crate) fn decide(
     snapshot: &Snapshot,
     info: &ConnInfo,
     request: &mut Request,
-    trail: &mut Trail,
-) -> Result<Arc<CompiledRoute>, Box<Response>> {
-    check_method(request, trail)?;
-    if headers::passes(&request.headers, &worker.shared.pseudonym) >= snapshot.limits.loop_depth {
-        return Err(Box::new(fail(&Error::Loop, trail)));
-    }
-    let Some(role) = effective_role(worker, info, request) else {
-        return Err(refuse("E-foreign-tunnel", StatusCode::NOT_FOUND, trail));
+) -> Result<Arc<CompiledRoute>, Unserved> {
+    check_method(request)?;
+    let Some(role) = effective_role(info, request) else {
+        return Err(Unserved::Refused(Refusal::ForeignTunnel, StatusCode::NOT_FOUND));
     };
     let host = request.host.as_str();
     let Some(entry) = snapshot.reachable(host, role) else {
-        return Err(unknown(info, request, trail));
+        return Err(unknown(info, request));
     };
     let selection = entry.select(&view(request));
     let verdict = entry.verdict(host, request.target.path());
     if !verdict.class.reaches(role) {
-        return Err(unknown(info, request, trail));
+        return Err(unknown(info, request));
     }
-    check_source(verdict, role, info, trail)?;
+    check_source(verdict, role, info)?;
     if let Some(tls) = &info.tls {
-        check_tls(snapshot, tls, entry, request, verdict, role, trail)?;
-    } else if let Some(redirect) = &info.door.spec().redirect {
-        return Err(Box::new(reply::to_https(request, redirect.port, redirect.status)));
+        check_tls(snapshot, tls, entry, request, verdict, role)?;
+    } else if let Some(redirect) = info.door.spec().redirect {
+        return Err(Unserved::Redirected(redirect));
     } else if matches!(**entry.payload(), CompiledHost::Passthrough { .. }) {
-        return Err(unknown(info, request, trail));
+        return Err(unknown(info, request));
     }
     if request.method == Method::OPTIONS && request.target.as_str() == "*" {
-        return Err(Box::new(Response::empty(StatusCode::OK)));
+        return Err(Unserved::Asterisk);
     }
     let route = match selection {
         Selection::Rule(rule) => Arc::clone(&rule.payload),
-        Selection::None => return Err(Box::new(reply::page(StatusCode::NOT_FOUND))),
+        Selection::None => return Err(Unserved::NoRoute),
         Selection::Ambiguous => {
-            return Err(refuse("N-09", StatusCode::BAD_REQUEST, trail));
+            return Err(Unserved::Refused(Refusal::AmbiguousPath, StatusCode::BAD_REQUEST));
         }
     };
-    check_route(&route, request, trail)?;
+    check_route(&route, request)?;
     Ok(route)
 }
 
-fn view(request: &Request) -> RequestView<'_> {
+pub(crate) fn view(request: &Request) -> RequestView<'_> {
     RequestView {
         host: request.host.as_str(),
         method: &request.method,
@@ -124,38 +196,36 @@ fn view(request: &Request) -> RequestView<'_> {
     }
 }
 
-fn refuse(rule: &'static str, status: StatusCode, trail: &mut Trail) -> Box<Response> {
-    trail.refused(rule);
-    Box::new(reply::page(status))
-}
-
 /// CONNECT and TRACE have no place here (D-82, D-84).
-fn check_method(request: &Request, trail: &mut Trail) -> Result<(), Box<Response>> {
-    let rule = match request.method.as_str() {
-        "CONNECT" if request.upgrade.is_none() => "D-82",
-        "TRACE" | "TRACK" => "D-84",
+fn check_method(request: &Request) -> Result<(), Unserved> {
+    let refusal = match request.method.as_str() {
+        "CONNECT" if request.upgrade.is_none() => Refusal::Connect,
+        "TRACE" | "TRACK" => Refusal::Trace,
         _ => return Ok(()),
     };
-    trail.close();
-    Err(refuse(rule, StatusCode::METHOD_NOT_ALLOWED, trail))
+    Err(Unserved::Refused(refusal, StatusCode::METHOD_NOT_ALLOWED))
 }
 
 /// The role of the door; less if the request came through a tunnel that is not ours. `None` refuses.
-fn effective_role(worker: &Worker, info: &ConnInfo, request: &Request) -> Option<Role> {
+pub(crate) fn effective_role(info: &ConnInfo, request: &Request) -> Option<Role> {
     let spec = info.door.spec();
-    if spec.role != Role::Lan || !headers::has_tunnel_marks(&request.headers) {
+    if !is_foreign_tunnel(info, request) {
         return Some(spec.role);
     }
-    worker.shared.metrics.foreign_tunnel(worker.index);
     match spec.foreign_tunnel {
         ForeignTunnel::AsTunnel => Some(Role::Tunnel),
         ForeignTunnel::Deny => None,
     }
 }
 
+/// Whether a request on a LAN door bears the marks of a tunnel.
+pub(crate) fn is_foreign_tunnel(info: &ConnInfo, request: &Request) -> bool {
+    info.door.spec().role == Role::Lan && headers::has_tunnel_marks(&request.headers)
+}
+
 /// The answer for a host that does not exist, and for one that must not be known here: over TLS a
 /// host other than the one of the handshake is misdirected, whatever it is.
-fn unknown(info: &ConnInfo, request: &Request, trail: &mut Trail) -> Box<Response> {
+fn unknown(info: &ConnInfo, request: &Request) -> Unserved {
     let misdirected = info
         .tls
         .as_ref()
@@ -164,16 +234,11 @@ fn unknown(info: &ConnInfo, request: &Request, trail: &mut Trail) -> Box<Respons
         true => StatusCode::MISDIRECTED_REQUEST,
         false => StatusCode::NOT_FOUND,
     };
-    refuse("E-02", status, trail)
+    Unserved::Refused(Refusal::UnknownHost, status)
 }
 
 /// A rule's `from` narrows who may ask.
-fn check_source(
-    verdict: &Verdict,
-    role: Role,
-    info: &ConnInfo,
-    trail: &mut Trail,
-) -> Result<(), Box<Response>> {
+fn check_source(verdict: &Verdict, role: Role, info: &ConnInfo) -> Result<(), Unserved> {
     let Some(from) = &verdict.from else {
         return Ok(());
     };
@@ -184,7 +249,7 @@ fn check_source(
         Role::Lan => info.door.spec().refusal,
         _ => StatusCode::NOT_FOUND,
     };
-    Err(refuse("E-from", status, trail))
+    Err(Unserved::Refused(Refusal::Source, status))
 }
 
 /// The TLS name and the host must lead to the same policy, certificate and class (TL-19 to TL-21).
@@ -195,10 +260,10 @@ fn check_tls(
     request: &Request,
     verdict: &Verdict,
     role: Role,
-    trail: &mut Trail,
-) -> Result<(), Box<Response>> {
+) -> Result<(), Unserved> {
+    let misdirected = |refusal| Unserved::Refused(refusal, StatusCode::MISDIRECTED_REQUEST);
     let CompiledHost::Terminate(termination) = &**entry.payload() else {
-        return Err(refuse("TL-20", StatusCode::MISDIRECTED_REQUEST, trail));
+        return Err(misdirected(Refusal::PassthroughHost));
     };
     let host = request.host.as_str();
     let same_name = tls.sni.as_ref() == Some(&request.host);
@@ -211,32 +276,27 @@ fn check_tls(
             })
         });
         if !(same_policy && covered && same_class) {
-            return Err(refuse("TL-19", StatusCode::MISDIRECTED_REQUEST, trail));
+            return Err(misdirected(Refusal::Misdirected));
         }
     } else if termination.policy() != tls.policy {
-        // The host's policy has changed since the handshake.
-        trail.close();
-        return Err(refuse("TL-19", StatusCode::MISDIRECTED_REQUEST, trail));
+        return Err(misdirected(Refusal::PolicyChanged));
     }
-    match &tls.identity {
-        ClientIdentity::Invalid(_) => Err(refuse("TL-16", StatusCode::BAD_REQUEST, trail)),
-        ClientIdentity::None if termination.requires_client() => {
-            Err(refuse("TL-16", StatusCode::BAD_REQUEST, trail))
-        }
-        _ => Ok(()),
+    let refused = match &tls.identity {
+        ClientIdentity::Invalid(_) => true,
+        ClientIdentity::None => termination.requires_client(),
+        ClientIdentity::Verified(_) => false,
+    };
+    match refused {
+        true => Err(Unserved::Refused(Refusal::ClientCertificate, StatusCode::BAD_REQUEST)),
+        false => Ok(()),
     }
 }
 
 /// What the route itself limits.
-fn check_route(
-    route: &CompiledRoute,
-    request: &mut Request,
-    trail: &mut Trail,
-) -> Result<(), Box<Response>> {
+fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unserved> {
     if let Some(most) = route.max_body {
         if request.body.length().is_some_and(|length| length > most) {
-            trail.close();
-            return Err(refuse("L-10", StatusCode::PAYLOAD_TOO_LARGE, trail));
+            return Err(Unserved::Refused(Refusal::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE));
         }
         request.body.limit(most);
     }
@@ -244,7 +304,9 @@ fn check_route(
         return Ok(());
     }
     match request.upgrade.take() {
-        Some(Upgrade::Connect) => Err(refuse("D-83", StatusCode::NOT_IMPLEMENTED, trail)),
+        Some(Upgrade::Connect) => {
+            Err(Unserved::Refused(Refusal::NoWebSocket, StatusCode::NOT_IMPLEMENTED))
+        }
         // The handshake goes on as the plain request that it also is (D-85).
         Some(Upgrade::Key(_)) | None => Ok(()),
     }
@@ -260,17 +322,28 @@ pub(crate) fn set_forwarding(
     worker: &Worker,
     info: &ConnInfo,
     request: &mut Request,
+    trail: &mut Trail,
 ) -> Result<HeaderValue, Violation> {
     let host = match request.port {
         None => HeaderValue::from_str(request.host.as_str()),
         Some(port) => HeaderValue::from_str(&format!("{}:{port}", request.host)),
     };
     let host = host.map_err(|_| Violation::HOST)?;
-    let trusted = info.door.spec().trust_forwarded.contains(info.peer.ip());
+    let proxies = &info.door.spec().trust_forwarded;
+    let trusted = proxies.contains(info.client.ip());
+    let forwarded = match trusted {
+        true => headers::forwarded_client(&request.headers, proxies),
+        false => None,
+    };
+    if let Some(client) = forwarded {
+        trail.forwarded(client);
+    }
+    let real = forwarded.map(address_text);
     headers::set_forwarding(
         &mut request.headers,
         &headers::Forwarding {
             client: &info.client_text,
+            real: real.as_ref().unwrap_or(&info.client_text),
             trusted,
             secure: info.tls.is_some(),
             port: &HeaderValue::from(info.local.port()),

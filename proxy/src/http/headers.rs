@@ -3,6 +3,10 @@
 //! First what the client's `Connection` nominates goes, then what only proxies may say, then our
 //! own fields are set, so that a client can make us drop or believe nothing (H-01 to H-13).
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use adit_route::{CidrSet, cidr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
@@ -52,6 +56,31 @@ pub(crate) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
         }
     }
     options
+}
+
+/// How long the sender keeps an idle connection, if it says so (`Keep-Alive: timeout=5`).
+pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+    let seconds = text.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
+/// The address that a chain of trusted proxies says is the client's: from the right, the first
+/// that is not one of them (H-02). `None` if the chain says nothing usable.
+pub(crate) fn forwarded_client(headers: &HeaderMap, trusted: &CidrSet) -> Option<IpAddr> {
+    let mut found = None;
+    let values: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
+    let hops = values.iter().rev().flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
+    for hop in hops {
+        let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
+        let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let address = cidr::fold(text.parse().ok()?);
+        found = Some(address);
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    found
 }
 
 /// Takes the hop-by-hop fields out of a request, the nominated ones first (RFC 9110 §7.6.1).
@@ -179,8 +208,10 @@ pub(crate) fn has_tunnel_marks(headers: &HeaderMap) -> bool {
 
 /// Who says what of the client.
 pub(crate) struct Forwarding<'a> {
-    /// The client's address as text.
+    /// The peer's address as text, or what a PROXY header says.
     pub client: &'a HeaderValue,
+    /// The client's address as text: what trusted proxies say, else the same.
+    pub real: &'a HeaderValue,
     /// The peer is an HTTP proxy that we believe: its fields stay and are added to.
     pub trusted: bool,
     /// Whether the connection has TLS.
@@ -220,7 +251,7 @@ pub(crate) fn set_forwarding(
         headers.insert(X_FORWARDED_HOST, forwarding.host.clone());
         headers.insert(X_FORWARDED_PORT, forwarding.port.clone());
     }
-    headers.insert(X_REAL_IP, forwarding.client.clone());
+    headers.insert(X_REAL_IP, forwarding.real.clone());
     if !headers.get(X_REQUEST_ID).is_some_and(is_request_id) {
         headers.insert(X_REQUEST_ID, forwarding.request_id.clone());
     }
@@ -330,6 +361,7 @@ mod tests {
             headers,
             &Forwarding {
                 client: &HeaderValue::from_static("192.0.2.7"),
+                real: &HeaderValue::from_static("192.0.2.7"),
                 trusted,
                 secure: true,
                 port: &HeaderValue::from_static("443"),
@@ -367,6 +399,24 @@ mod tests {
         forward(&mut headers, true).unwrap();
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
         assert_eq!(headers["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn the_chain_is_walked_from_the_right() {
+        let trusted = CidrSet::new(["10.0.0.0/8".parse().unwrap()]);
+        for (chain, client) in [
+            ("192.0.2.1, 10.0.0.2", Some("192.0.2.1")),
+            ("198.51.100.9, 192.0.2.1, 10.0.0.2, 10.0.0.1", Some("192.0.2.1")),
+            ("10.0.0.3, 10.0.0.2", Some("10.0.0.3")),
+            ("192.0.2.1, unknown", None),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_FOR, HeaderValue::from_static(chain));
+            let expected = client.map(|client| client.parse().unwrap());
+            assert_eq!(forwarded_client(&headers, &trusted), expected, "{chain}");
+        }
     }
 
     #[test]

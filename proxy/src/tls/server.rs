@@ -281,7 +281,8 @@ impl CompiledPolicy {
         template.send_tls13_tickets = usize::from(verifier.is_none());
         template.max_early_data_size = 0;
         template.alpn_protocols = match policy.alpn {
-            Alpn::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            // A client that insists on HTTP/1.0 may say so.
+            Alpn::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
             Alpn::Ignore => Vec::new(),
         };
         let requires_client = policy

@@ -57,6 +57,14 @@ pub(crate) struct Berth {
 }
 
 impl Berth {
+    /// The backend closes after `announced`: we give up the connection a second earlier.
+    pub(crate) fn no_longer_than(mut self, announced: Option<Duration>) -> Self {
+        if let Some(announced) = announced {
+            self.keep = self.keep.min(announced.saturating_sub(Duration::from_secs(1)));
+        }
+        self
+    }
+
     /// Keeps the connection for a later request.
     pub(crate) fn moor(self, connection: Connection) {
         let mut idle = self.pool.idle.borrow_mut();

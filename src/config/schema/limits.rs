@@ -516,7 +516,7 @@ static ROWS: [Row; COUNT] = [
             },
             "Idle connections kept per endpoint (L-87).",
         )
-        .default("32")
+        .default("128")
         .example("16"),
         "L-87",
         Slot::Count(|limits| &mut limits.idle_upstreams),

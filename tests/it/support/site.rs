@@ -45,10 +45,10 @@ impl Site {
         Self::config_with(DOORS, routes)
     }
 
-    /// A whole file with these doors.
+    /// A whole file with these doors. There is no balancer to wait for when it stops.
     pub(crate) fn config_with(doors: &str, routes: &str) -> String {
         format!(
-            "version: 1\n{doors}\n\
+            "version: 1\nlimits: {{shutdownGrace: 0s}}\n{doors}\n\
              certificates:\n  files: [{{cert: site.pem, key: site.key}}]\n{routes}\n"
         )
     }

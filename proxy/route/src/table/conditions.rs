@@ -5,26 +5,54 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
 
 use super::RequestView;
 use crate::path::escaped_byte;
 use crate::rule::{Conditions, FieldMatch, ValueMatch};
 
+/// A condition that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unmet<'a> {
+    /// The method is none of these.
+    Method(&'a [Method]),
+    /// The header field is absent or says something else.
+    Header(&'a FieldMatch<HeaderName>),
+    /// The query parameter is absent or says something else.
+    Query(&'a FieldMatch<String>),
+}
+
 /// Whether all conditions hold.
 pub(super) fn hold(conditions: &Conditions, request: &RequestView<'_>) -> bool {
+    unmet(conditions, request).next().is_none()
+}
+
+/// The conditions that do not hold.
+pub(super) fn unmet<'a>(
+    conditions: &'a Conditions,
+    request: &RequestView<'a>,
+) -> impl Iterator<Item = Unmet<'a>> {
     let Conditions {
         methods,
         headers,
         query,
     } = conditions;
-    (methods.is_empty() || methods.contains(request.method))
-        && headers
-            .iter()
-            .all(|wanted| header_holds(wanted, request.headers))
-        && query
-            .iter()
-            .all(|wanted| parameter_holds(wanted, request.query.unwrap_or_default()))
+    let RequestView {
+        method,
+        headers: sent,
+        query: asked,
+        ..
+    } = *request;
+    let wrong_method = !methods.is_empty() && !methods.contains(method);
+    let headers = headers.iter().filter(|wanted| !header_holds(wanted, sent));
+    let query = query
+        .iter()
+        .filter(move |wanted| !parameter_holds(wanted, asked.unwrap_or_default()));
+    wrong_method
+        .then_some(Unmet::Method(methods))
+        .into_iter()
+        .chain(headers.map(Unmet::Header))
+        .chain(query.map(Unmet::Query))
 }
 
 /// How specific the conditions are: a method, then the number of fields, then of parameters.

@@ -7,6 +7,7 @@
 
 mod conditions;
 mod host_table;
+mod near;
 mod path_index;
 
 use std::collections::HashMap;
@@ -20,7 +21,9 @@ use crate::path::PathError;
 use crate::rule::{Conditions, PathMatch};
 use crate::spelling;
 
+pub use conditions::Unmet;
 pub use host_table::{HostTable, RequestView, Selection};
+pub use near::{Near, Nearness};
 
 /// One host pattern as it goes into the table.
 #[derive(Clone, Debug)]
