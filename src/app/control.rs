@@ -3,6 +3,7 @@
 //! A change is whole or nothing. What cannot be published leaves everything as it was, is said once
 //! in the log, and shows on `/readyz` and in metrics until it is put right.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admin::{Admin, Inspect, Phase, Status};
-use crate::commands::Exit;
-use crate::config::{Config, Loaded};
+use crate::commands::{Exit, colors_on_stderr};
+use crate::config::{Config, Loaded, Report, Severity, certificate_diagnostics};
 use crate::telemetry::LevelControl;
 
 use super::handover::{self, Predecessor, Succession};
@@ -42,6 +43,7 @@ pub(super) struct Control {
     /// The refusal that the log has been told of.
     pub said: Option<String>,
     pub predecessor: Option<Predecessor>,
+    pub watch: Watch,
 }
 
 enum Wake {
@@ -52,6 +54,23 @@ enum Wake {
     Inspect(Inspect),
     Successor(tokio::net::UnixStream),
     SuccessorReady(bool),
+}
+
+/// Why a configuration is not published.
+enum Refusal {
+    /// It is wrong.
+    Invalid(Report),
+    /// It is right, and cannot be served here and now.
+    Failed(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(report) => f.write_str(&report.render(false)),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
 }
 
 struct Signals {
@@ -81,8 +100,15 @@ impl Control {
     /// Publishes the first generation and tells whoever waits for it.
     pub(super) async fn first(&mut self, first: First, mut inherited: Inherited) -> Result<(), Exit> {
         let refusal = first.refused.map(|report| report.render(false));
-        if let Err(errors) = self.publish(&first.loaded, &mut inherited).await {
-            return Err(failed("the configuration cannot be served", &errors));
+        match self.publish(&first.loaded, &mut inherited).await {
+            Ok(_) => {}
+            Err(Refusal::Invalid(report)) => {
+                eprint!("{}", report.render(colors_on_stderr()));
+                return Err(Exit::Invalid);
+            }
+            Err(Refusal::Failed(why)) => {
+                return Err(failed("the configuration cannot be served", &why));
+            }
         }
         for address in inherited.unused() {
             tracing::warn!(%address, "an inherited socket belongs to no listener and was closed");
@@ -95,6 +121,9 @@ impl Control {
         if !self.state.exists() && self.options.managed {
             tracing::warn!("no state directory: a restart with a broken configuration will not start");
         }
+        self.watch();
+        // What changed between reading and watching is not lost.
+        self.reload(false).await;
         if let Some(path) = &self.options.ready_file
             && let Err(error) = write_ready_file(path, &self.proxy)
         {
@@ -114,12 +143,10 @@ impl Control {
             Ok(signals) => signals,
             Err(error) => return failed("signals cannot be received", &error),
         };
-        let mut watch = Watch::new();
-        self.watch(&mut watch);
         let succession = self.succession();
         let mut successor: Option<tokio::net::UnixStream> = None;
         loop {
-            match self.wake(&mut signals, &mut watch, succession.as_ref(), &mut successor).await {
+            match self.wake(&mut signals, succession.as_ref(), &mut successor).await {
                 Wake::Terminate => {
                     let grace = self.config.limits.shutdown_grace;
                     return self.stop(&mut signals, grace).await;
@@ -127,17 +154,17 @@ impl Control {
                 Wake::Reload => {
                     self.access_log.reopen();
                     self.reload(true).await;
-                    self.watch(&mut watch);
+                    self.watch();
                 }
                 Wake::Changed => {
-                    settle(&mut watch).await;
+                    settle(&mut self.watch).await;
                     self.reload(false).await;
-                    self.watch(&mut watch);
+                    self.watch();
                 }
                 Wake::Look => {
                     self.rotate_tickets();
                     self.reload(false).await;
-                    self.watch(&mut watch);
+                    self.watch();
                 }
                 Wake::Inspect(answer) => {
                     let proxy = Rc::clone(&self.proxy);
@@ -168,7 +195,6 @@ impl Control {
     async fn wake(
         &mut self,
         signals: &mut Signals,
-        watch: &mut Watch,
         succession: Option<&Succession>,
         successor: &mut Option<tokio::net::UnixStream>,
     ) -> Wake {
@@ -191,7 +217,7 @@ impl Control {
             _ = signals.terminate.recv() => Wake::Terminate,
             _ = signals.interrupt.recv() => Wake::Terminate,
             _ = signals.hangup.recv() => Wake::Reload,
-            () = watch.changed() => Wake::Changed,
+            () = self.watch.changed() => Wake::Changed,
             Some(answer) = self.inspections.recv() => Wake::Inspect(answer),
             stream = next => Wake::Successor(stream),
             ready = ready => Wake::SuccessorReady(ready),
@@ -210,8 +236,8 @@ impl Control {
             .ok()
     }
 
-    fn watch(&self, watch: &mut Watch) {
-        let config = &self.config;
+    fn watch(&mut self) {
+        let config = Arc::clone(&self.config);
         let files = config.certificates.files.iter().flat_map(|file| [file.cert.clone(), file.key.clone()]);
         let directories = config.certificates.directories.iter().map(|directory| directory.path.clone());
         let source = match &self.options.source {
@@ -220,7 +246,7 @@ impl Control {
         };
         let files: Vec<PathBuf> =
             config.watched.iter().cloned().chain(files).chain(directories).chain(source).collect();
-        watch.set(files);
+        self.watch.set(files);
     }
 
     /// Reads everything anew and publishes it if anything is different.
@@ -245,9 +271,9 @@ impl Control {
                 self.state.keep(&loaded);
                 tracing::info!(generation, "published");
             }
-            Err(errors) => {
+            Err(refusal) => {
                 self.metrics.rejected();
-                self.refuse(errors);
+                self.refuse(refusal.to_string());
             }
         }
         handover::notify(self.options.managed, "READY=1");
@@ -262,14 +288,18 @@ impl Control {
         self.tell(Phase::Serving, Vec::new());
     }
 
-    async fn publish(&mut self, loaded: &Loaded, inherited: &mut Inherited) -> Result<u64, String> {
+    async fn publish(&mut self, loaded: &Loaded, inherited: &mut Inherited) -> Result<u64, Refusal> {
         let config = &loaded.config;
         let (certificates, problems) = publish::load_certificates(config, &self.certificates);
+        let found = certificate_diagnostics(config, &problems);
+        if found.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(Refusal::Invalid(Report { diagnostics: found }));
+        }
         let certificates = Arc::new(certificates);
         let blueprint = publish::blueprint(config, &certificates);
         let generation = self.proxy.publish(&blueprint, inherited).await.map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            lines.join("\n")
+            Refusal::Failed(lines.join("\n"))
         })?;
         self.certificates = certificates;
         self.config = Arc::new(config.clone());

@@ -31,6 +31,7 @@ use crate::telemetry;
 use control::Control;
 use handover::Predecessor;
 use state::State;
+use watch::Watch;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -194,6 +195,7 @@ async fn start(
         config: Arc::new(config.clone()),
         said: None,
         predecessor,
+        watch: Watch::new(),
     };
     control.first(first, sockets).await?;
     Ok(control)

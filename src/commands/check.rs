@@ -1,15 +1,45 @@
 //! `adit check`: every error of the configuration at once, each with its place and the way out.
 
+use std::sync::Arc;
+
+use adit_proxy::explain::Explainer;
+use adit_proxy::tls::CertificateSet;
 use serde_json::json;
 
 use super::{Exit, colors_on_stderr};
+use crate::app::publish;
 use crate::cli::{CheckArgs, Output};
-use crate::config::{self, Loaded, Report, limit_values};
+use crate::config::{
+    self, Loaded, Report, Severity, build_diagnostic, certificate_diagnostics, limit_values,
+};
 
 pub(super) fn run(args: &CheckArgs) -> Exit {
     match config::load(&args.config) {
         Err(report) => refused(&report, args.output.output),
-        Ok(loaded) => accepted(&loaded, args),
+        Ok(loaded) => match compile(loaded) {
+            Ok(loaded) => accepted(&loaded, args),
+            Err(report) => refused(&report, args.output.output),
+        },
+    }
+}
+
+/// Does what a start would do, short of listening: loads the certificates and compiles the whole.
+fn compile(mut loaded: Loaded) -> Result<Loaded, Report> {
+    let config = &loaded.config;
+    let (certificates, problems) = publish::load_certificates(config, &CertificateSet::default());
+    let found = certificate_diagnostics(config, &problems);
+    loaded.warnings.extend(found);
+    if loaded.warnings.iter().any(|found| found.severity == Severity::Error) {
+        return Err(Report {
+            diagnostics: loaded.warnings,
+        });
+    }
+    let blueprint = publish::blueprint(config, &Arc::new(certificates));
+    match Explainer::new(&blueprint) {
+        Ok(_) => Ok(loaded),
+        Err(errors) => Err(Report {
+            diagnostics: errors.iter().map(build_diagnostic).collect(),
+        }),
     }
 }
 

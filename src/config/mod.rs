@@ -5,6 +5,7 @@
 //! (`read`). All errors are reported at once. The reference page and the JSON Schema come out of
 //! the same table.
 
+mod certificates;
 mod check;
 mod model;
 mod problem;
@@ -23,6 +24,8 @@ mod tree;
 use std::fmt::Write as _;
 use std::path::Path;
 
+pub(crate) use certificates::{build_diagnostic, certificate_diagnostics};
+pub(crate) use problem::Severity;
 pub(crate) use model::{AccessFormat, AccessTarget, Config, Log, LogFormat, LogLevel};
 pub(crate) use read::{LimitValue, limit_values};
 pub(crate) use reference::{json_schema, limits_markdown, reference_markdown};

@@ -9,6 +9,7 @@
 //! | `proxy_protocol` | both versions, in both directions, with nginx and HAProxy |
 //! | `websocket`, `grpc` | upgrades and streams, through termination and passthrough |
 //! | `routes` | which route answers; fixed answers; balancing; failing backends |
+//! | `dns` | backends that are names |
 //! | `exposure` | who may see what, asked for in every way a client can ask |
 //! | `explain` | what `adit explain` says, against what adit does |
 //! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
@@ -29,6 +30,7 @@
 
 mod admin;
 mod commands;
+mod dns;
 mod explain;
 mod exposure;
 mod grpc;

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use crate::support::backend::Backend;
 use crate::support::h2client::run;
 use crate::support::pki::Pki;
-use crate::support::raw::Raw;
+use crate::support::raw::{Raw, turned_away};
 use crate::support::site::Site;
 use crate::support::{PATIENCE, free_addr, origin};
 
@@ -233,8 +233,7 @@ fn a_backend_that_refuses_is_a_closed_connection() {
     let error = Raw::tls(adit.addr("webs"), "own.example.test", site.tls(&[]));
     assert!(error.is_err());
     let adit = site.run_with(&raw_door(free_addr()), "");
-    let mut client = Raw::connect(adit.addr("raw"));
-    assert_eq!(client.rest(), "");
+    assert!(turned_away(adit.addr("raw"), b"hello"));
 }
 
 #[test]

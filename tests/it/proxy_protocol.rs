@@ -12,8 +12,8 @@ use crate::support::backend::Backend;
 use crate::support::curl::Seen;
 use crate::support::netns::{self, Namespace};
 use crate::support::pki::write_identity;
-use crate::support::raw::Raw;
-use crate::support::servers::{haproxy, nginx};
+use crate::support::raw::{Raw, turned_away};
+use crate::support::servers::{haproxy, nginx, nginx_within};
 use crate::support::site::Site;
 use crate::support::{Dir, eventually, free_addr, origin};
 
@@ -197,9 +197,11 @@ fn a_header_that_is_not_exactly_right_closes_the_connection() {
         ("v2 huge", v2(1, 0x11, &[0; 60_000])),
     ];
     for (name, header) in cases {
-        let mut client = Raw::connect(adit.addr("plain"));
-        let _ = client.try_send(&[&header[..], REQUEST.as_bytes()].concat());
-        assert_eq!(client.rest(), "", "{name} was answered");
+        let request = [&header[..], REQUEST.as_bytes()].concat();
+        assert!(
+            turned_away(adit.addr("plain"), &request),
+            "{name} was answered"
+        );
     }
     // A second header is what the client says, and no request.
     let header = b"PROXY TCP4 203.0.113.7 192.0.2.1 12345 443\r\n";
@@ -213,9 +215,8 @@ fn only_trusted_peers_are_heard() {
     let one = origin(Kind::Http1, "one");
     let adit = site.run_with(DOORS, &www(one.addr()));
     let header = b"PROXY TCP4 203.0.113.7 192.0.2.1 12345 443\r\n";
-    let mut client = Raw::connect(adit.addr("strangers"));
-    let _ = client.try_send(&[header, REQUEST.as_bytes()].concat());
-    assert_eq!(client.rest(), "");
+    let request = [header, REQUEST.as_bytes()].concat();
+    assert!(turned_away(adit.addr("strangers"), &request));
     // A door that reads no headers takes one for what it is there: a bad request.
     assert_eq!(told(adit.addr("never"), header), None);
     assert_eq!(told(adit.addr("never"), &v2(1, 0x11, &V4)), None);
@@ -430,21 +431,12 @@ fn an_ipv4_client_reaches_an_ipv6_only_backend_and_is_named_to_it() {
     edge.link(&backend, "dc", "fd77::1/64", "fd77::2/64");
     write_identity(&site.dir, "own", &site.pki.leaf(&["own.example.test"]));
     let at = site.dir.path().display();
-    let config = format!(
-        "daemon off; master_process off; error_log stderr; pid {at}/n.pid; events {{}}\n\
-         http {{ log_format seen '$proxy_protocol_addr $remote_addr $ssl_server_name';\n\
-         access_log {at}/nginx.log seen; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
-         fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
-         ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.key;\n\
+    let http = format!(
+        "ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.key;\n\
          server {{ listen [fd77::2]:443 ssl proxy_protocol; location / {{ return 200 own; }} }}\n\
-         server {{ listen [fd77::2]:80 proxy_protocol; location / {{ return 200 www; }} }} }}\n"
+         server {{ listen [fd77::2]:80 proxy_protocol; location / {{ return 200 www; }} }}"
     );
-    let file = site.dir.write("nginx.conf", config);
-    let mut command = backend.command("nginx");
-    let _nginx = crate::support::process::Process::start(command.arg("-c").arg(&file));
-    eventually("nginx is up", || {
-        site.dir.join("n.pid").exists().then_some(())
-    });
+    let _nginx = nginx_within(&backend, &site.dir, &http);
 
     let file = site.dir.write(
         "adit.yaml",

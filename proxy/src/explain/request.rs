@@ -91,9 +91,10 @@ impl<'a> Walk<'a> {
         mut request: Request,
     ) -> Result<Verdict, Verdict> {
         let upgrade = request.upgrade.clone();
-        let outcome = handle::decide(self.snapshot, info, &mut request);
+        let role = handle::effective_role(info, &request);
+        let outcome = handle::decide(self.snapshot, info, role, &mut request);
         request.upgrade = upgrade;
-        let role = handle::effective_role(info, &request).unwrap_or(info.door.spec().role);
+        let role = role.unwrap_or(info.door.spec().role);
         let asked = Asked {
             info,
             request: &request,
@@ -162,13 +163,13 @@ impl<'a> Walk<'a> {
 
     /// Marks of a tunnel that is not ours can only lower what a request may see.
     fn tunnel(&mut self, asked: &Asked<'_>) -> Result<(), Verdict> {
-        if !handle::is_foreign_tunnel(asked.info, asked.request) {
-            return Ok(());
-        }
         if asked.settled == Stage::Tunnel {
             let text = "it bears the marks of a foreign tunnel, and `foreignTunnel` is deny";
             self.failed("tunnel", text);
             return Err(asked.refused(text));
+        }
+        if asked.role == asked.info.door.spec().role {
+            return Ok(());
         }
         let whence = words::whence(asked.role);
         let text = format!("it bears the marks of a foreign tunnel: judged as from {whence}");

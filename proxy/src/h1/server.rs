@@ -525,8 +525,10 @@ impl Accepted {
         };
         let bodiless = matches!(length, BodyLength::None | BodyLength::UntilClose);
         let holds_body = expects_continue && !bodiless;
+        // An HTTP/1.0 client may mean what follows as a body that it did not announce (D-17).
+        let unannounced = version_10 && bodiless && may_have_body(&method);
         Ok(Self {
-            persistent: !options.close && (!version_10 || options.keep_alive),
+            persistent: !options.close && !unannounced && (!version_10 || options.keep_alive),
             version_10,
             holds_body,
             request: Request {

@@ -40,10 +40,11 @@ pub(crate) async fn handle(
     if headers::passes(&request.headers, &worker.shared.pseudonym) >= current.limits.loop_depth {
         return fail(&Error::Loop, trail);
     }
-    if is_foreign_tunnel(info, &request) {
+    let role = effective_role(info, &request);
+    if role != Some(info.door.spec().role) {
         worker.shared.metrics.foreign_tunnel(worker.index);
     }
-    let route = match decide(&current.snapshot, info, &mut request) {
+    let route = match decide(&current.snapshot, info, role, &mut request) {
         Ok(route) => route,
         Err(unserved) => return answer(unserved, &request, trail),
     };
@@ -145,14 +146,16 @@ fn answer(unserved: Unserved, request: &Request, trail: &mut Trail) -> Response 
     }
 }
 
-/// The route that serves the request. A function of its arguments: `explain` asks it too.
+/// The route that serves the request, which comes in the role that [`effective_role`] says. A
+/// function of its arguments: `explain` asks it too.
 pub(crate) fn decide(
     snapshot: &Snapshot,
     info: &ConnInfo,
+    role: Option<Role>,
     request: &mut Request,
 ) -> Result<Arc<CompiledRoute>, Unserved> {
     check_method(request)?;
-    let Some(role) = effective_role(info, request) else {
+    let Some(role) = role else {
         return Err(Unserved::Refused(Refusal::ForeignTunnel, StatusCode::NOT_FOUND));
     };
     let host = request.host.as_str();
@@ -209,18 +212,13 @@ fn check_method(request: &Request) -> Result<(), Unserved> {
 /// The role of the door; less if the request came through a tunnel that is not ours. `None` refuses.
 pub(crate) fn effective_role(info: &ConnInfo, request: &Request) -> Option<Role> {
     let spec = info.door.spec();
-    if !is_foreign_tunnel(info, request) {
+    if spec.role != Role::Lan || !headers::has_tunnel_marks(&request.headers) {
         return Some(spec.role);
     }
     match spec.foreign_tunnel {
         ForeignTunnel::AsTunnel => Some(Role::Tunnel),
         ForeignTunnel::Deny => None,
     }
-}
-
-/// Whether a request on a LAN door bears the marks of a tunnel.
-pub(crate) fn is_foreign_tunnel(info: &ConnInfo, request: &Request) -> bool {
-    info.door.spec().role == Role::Lan && headers::has_tunnel_marks(&request.headers)
 }
 
 /// The answer for a host that does not exist, and for one that must not be known here: over TLS a
@@ -286,10 +284,10 @@ fn check_tls(
         ClientIdentity::None => termination.requires_client(),
         ClientIdentity::Verified(_) => false,
     };
-    match refused {
-        true => Err(Unserved::Refused(Refusal::ClientCertificate, StatusCode::BAD_REQUEST)),
-        false => Ok(()),
+    if refused {
+        return Err(Unserved::Refused(Refusal::ClientCertificate, StatusCode::BAD_REQUEST));
     }
+    Ok(())
 }
 
 /// What the route itself limits.

@@ -3,6 +3,8 @@
 //! They need root. Without it a test says so on its standard error and passes: everything else
 //! in the suite must stay runnable by an ordinary user.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -37,6 +39,14 @@ impl Namespace {
         ip(&format!("-n {} {arguments}", self.name));
     }
 
+    /// Names are asked of this server inside.
+    pub(crate) fn resolver(&self, address: &str) {
+        let dir = Path::new("/etc/netns").join(&self.name);
+        fs::create_dir_all(&dir).unwrap();
+        let line = format!("nameserver {address}\noptions timeout:1 attempts:1\n");
+        fs::write(dir.join("resolv.conf"), line).unwrap();
+    }
+
     /// A command that runs inside.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
@@ -61,6 +71,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
         let _ = Command::new("ip")
             .args(["netns", "delete", &self.name])
             .status();

@@ -223,6 +223,20 @@ impl Raw {
     }
 }
 
+/// Whether a connection is closed without a byte of an answer; also if that happens so early that
+/// connecting itself fails.
+pub(crate) fn turned_away(to: SocketAddr, bytes: &[u8]) -> bool {
+    let Ok(mut stream) = TcpStream::connect(to) else {
+        return true;
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stream.write_all(bytes);
+    match stream.read(&mut [0]) {
+        Ok(len) => len == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
 /// Connects with a deadline on every read.
 pub(crate) fn tcp(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();

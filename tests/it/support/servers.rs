@@ -5,9 +5,11 @@
 
 use std::fmt::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use super::netns::Namespace;
 use super::process::Process;
 use super::{Dir, eventually};
 
@@ -16,6 +18,25 @@ use super::{Dir, eventually};
 /// The log format `seen` writes PROXY source, remote address, request and status into
 /// `nginx.log`; `stream_seen` writes PROXY source and remote address.
 pub(crate) fn nginx(dir: &Dir, http: &str, stream: &str, ready: SocketAddr) -> Process {
+    let file = nginx_file(dir, http, stream);
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(dir.path()).arg("-c").arg(&file);
+    accepts(Process::start(&mut command), ready)
+}
+
+/// nginx in a network of its own.
+pub(crate) fn nginx_within(namespace: &Namespace, dir: &Dir, http: &str) -> Process {
+    let file = nginx_file(dir, http, "");
+    let mut command = namespace.command("nginx");
+    command.arg("-p").arg(dir.path()).arg("-c").arg(&file);
+    let process = Process::start(&mut command);
+    eventually("nginx is up", || {
+        dir.join("nginx.pid").exists().then_some(())
+    });
+    process
+}
+
+fn nginx_file(dir: &Dir, http: &str, stream: &str) -> PathBuf {
     let at = dir.path().display();
     let mut config = format!(
         "daemon off;\nmaster_process off;\nworker_processes 1;\n\
@@ -44,15 +65,7 @@ pub(crate) fn nginx(dir: &Dir, http: &str, stream: &str, ready: SocketAddr) -> P
         )
         .unwrap();
     }
-    let file = dir.write("nginx.conf", config);
-    let process = Process::start(
-        Command::new("nginx")
-            .arg("-p")
-            .arg(dir.path())
-            .arg("-c")
-            .arg(&file),
-    );
-    accepts(process, ready)
+    dir.write("nginx.conf", config)
 }
 
 /// HAProxy with these sections; `log global` writes to its standard output.

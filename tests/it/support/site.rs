@@ -47,9 +47,14 @@ impl Site {
 
     /// A whole file with these doors. There is no balancer to wait for when it stops.
     pub(crate) fn config_with(doors: &str, routes: &str) -> String {
+        let limits = if routes.contains("\nlimits:") || routes.starts_with("limits:") {
+            ""
+        } else {
+            "limits: {shutdownGrace: 0s}\n"
+        };
         format!(
-            "version: 1\nlimits: {{shutdownGrace: 0s}}\n{doors}\n\
-             certificates:\n  files: [{{cert: site.pem, key: site.key}}]\n{routes}\n"
+            "version: 1\n{doors}\n\
+             certificates:\n  files: [{{cert: site.pem, key: site.key}}]\n{routes}\n{limits}"
         )
     }
 
