@@ -1,6 +1,6 @@
 //! The command line: names, options and their help.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -130,9 +130,9 @@ pub(crate) struct ExplainArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Address of the admin listener; else the one that the configuration names.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub admin: Option<SocketAddr>,
+    /// The admin listener, such as http://127.0.0.1:9090; else the one that the configuration names.
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
     #[command(flatten)]
     pub config: ConfigArgs,
     #[command(flatten)]

@@ -17,14 +17,14 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
     match config::load(&args.config) {
         Err(report) => refused(&report, args.output.output),
         Ok(loaded) => match compile(loaded) {
-            Ok(loaded) => accepted(&loaded, args),
+            Ok((loaded, _)) => accepted(&loaded, args),
             Err(report) => refused(&report, args.output.output),
         },
     }
 }
 
 /// Does what a start would do, short of listening: loads the certificates and compiles the whole.
-fn compile(mut loaded: Loaded) -> Result<Loaded, Report> {
+pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report> {
     let config = &loaded.config;
     let (certificates, problems) = publish::load_certificates(config, &CertificateSet::default());
     let found = certificate_diagnostics(config, &problems);
@@ -36,7 +36,7 @@ fn compile(mut loaded: Loaded) -> Result<Loaded, Report> {
     }
     let blueprint = publish::blueprint(config, &Arc::new(certificates));
     match Explainer::new(&blueprint) {
-        Ok(_) => Ok(loaded),
+        Ok(explainer) => Ok((loaded, explainer)),
         Err(errors) => Err(Report {
             diagnostics: errors.iter().map(build_diagnostic).collect(),
         }),

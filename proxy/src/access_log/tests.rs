@@ -1,3 +1,5 @@
+//! Lines as a collector reads them, and a writer that is slow, full or gone.
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;

@@ -124,7 +124,11 @@ fn write_head(out: &mut BytesMut, request: &Request, terms: &Terms<'_>) -> Optio
     };
     let get = Method::GET;
     let line = RequestLine {
-        method: if challenge.is_some() { &get } else { &request.method },
+        method: if challenge.is_some() {
+            &get
+        } else {
+            &request.method
+        },
         target: terms.target,
         host: terms.host,
         port: terms.port,
@@ -430,7 +434,13 @@ fn finish(
     let reusable = head.version == Version::HTTP_11
         && !options.close
         && head.length != BodyLength::UntilClose
-        && !matches!(upload, Some(Upload { state: UploadState::Held, .. }));
+        && !matches!(
+            upload,
+            Some(Upload {
+                state: UploadState::Held,
+                ..
+            })
+        );
     let length = match head.length {
         BodyLength::None => Some(0),
         BodyLength::Exact(length) => Some(length),
@@ -444,7 +454,9 @@ fn finish(
         .map(Upload::go_on);
     let mut body = ResponseBody {
         connection: Some(connection),
-        berth: berth.filter(|_| reusable).map(|berth| berth.no_longer_than(announced)),
+        berth: berth
+            .filter(|_| reusable)
+            .map(|berth| berth.no_longer_than(announced)),
         sending,
         limits: Rc::clone(terms.limits),
     };
@@ -609,7 +621,8 @@ impl fmt::Debug for ResponseBody {
 
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Upload")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
-

@@ -5,6 +5,7 @@
 //! bytes in, values out. `wire` is one connection, `server` and `client` are the two roles on it.
 //! `encode` writes what leaves us.
 
+mod accept;
 mod body;
 mod chunked;
 pub(crate) mod client;
@@ -15,8 +16,9 @@ pub(crate) mod server;
 mod violation;
 mod wire;
 
+pub(crate) use accept::request_of;
 pub(crate) use client::ResponseBody;
 pub(crate) use head::{BodyLength, path_and_query};
-pub(crate) use server::{IncomingBody, request_of};
+pub(crate) use server::IncomingBody;
 pub use violation::Violation;
 pub(crate) use wire::{Wire, WireError};

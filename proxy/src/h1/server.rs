@@ -10,18 +10,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
+use super::accept::Accepted;
 use super::body::Piece;
 use super::encode;
-use super::head::{BodyLength, HeadReader, RequestHead, Target, parse_request};
+use super::head::{BodyLength, HeadReader, parse_request};
 use super::violation::Violation;
 use super::wire::{Wire, WireError};
 use crate::error::Error;
 use crate::http::body::{Body, Frame};
 use crate::http::headers;
-use crate::http::message::{Interim, Request, Response, Upgrade};
-use crate::http::upgrade::{self, Upgraded};
+use crate::http::message::Response;
+use crate::http::upgrade::Upgraded;
 use crate::http::{handle, reply};
 use crate::info::ConnInfo;
 use crate::io::Stream;
@@ -143,7 +144,8 @@ impl ServerConnection {
                     // A request may be on its way at this moment: it is still answered, with
                     // `Connection: close`. Only a connection that stays idle is closed.
                     leaving = true;
-                    self.wire.arm_read((limits.drain_timeout / 4).min(LEAVE_WITHIN));
+                    self.wire
+                        .arm_read((limits.drain_timeout / 4).min(LEAVE_WITHIN));
                 }
                 Err(WireError::Timeout) if !idle => return Err(NoHead::Slow),
                 Err(_) => return Err(NoHead::Quiet),
@@ -183,8 +185,12 @@ impl ServerConnection {
         let asked_to_switch = request.upgrade.is_some();
         let mut trail = Trail::new(&self.worker, &self.info, &request);
         let handled = {
-            let mut handling =
-                std::pin::pin!(handle::handle(&self.worker, &self.info, request, &mut trail));
+            let mut handling = std::pin::pin!(handle::handle(
+                &self.worker,
+                &self.info,
+                request,
+                &mut trail
+            ));
             poll_fn(|cx| match handling.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
@@ -352,12 +358,7 @@ impl ServerConnection {
         .await
     }
 
-    async fn write(
-        &self,
-        out: &mut BytesMut,
-        data: Bytes,
-        trail: &mut Trail,
-    ) -> Result<(), Error> {
+    async fn write(&self, out: &mut BytesMut, data: Bytes, trail: &mut Trail) -> Result<(), Error> {
         if out.is_empty() && data.is_empty() {
             return Ok(());
         }
@@ -458,150 +459,6 @@ impl Writing {
     }
 }
 
-/// A request head that has become a request.
-struct Accepted {
-    request: Request,
-    persistent: bool,
-    version_10: bool,
-    holds_body: bool,
-}
-
-/// The request that a head of these bytes makes, without a connection: its body is only announced.
-pub(crate) fn request_of(
-    mut head: BytesMut,
-    secure: bool,
-    limits: &Limits,
-) -> Result<Request, Violation> {
-    let read = HeadReader::default().read(&mut head, limits, true)?;
-    let head = read.ok_or(Violation::REQUEST_LINE)?;
-    let head = parse_request(&head, secure, limits)?;
-    Ok(Accepted::without_body(head)?.request)
-}
-
-impl Accepted {
-    fn new(head: RequestHead, wire: &Rc<Wire>, limits: &Rc<Limits>) -> Result<Self, Violation> {
-        let length = head.length;
-        let mut accepted = Self::without_body(head)?;
-        wire.begin_body(length);
-        let body = || IncomingBody::new(wire, limits);
-        accepted.request.body = match length {
-            BodyLength::None | BodyLength::UntilClose => Body::empty(),
-            BodyLength::Exact(length) => Body::incoming(body(), Some(length)),
-            BodyLength::Chunked => Body::incoming(body(), None),
-        };
-        if !accepted.version_10 {
-            accepted.request.interim = Interim::H1(Rc::clone(wire));
-        }
-        Ok(accepted)
-    }
-
-    fn without_body(head: RequestHead) -> Result<Self, Violation> {
-        let RequestHead {
-            method,
-            version,
-            host,
-            port,
-            target,
-            mut headers,
-            length,
-        } = head;
-        let version_10 = version == Version::HTTP_10;
-        let expects_continue = expectation(&headers, version_10)?;
-        let asked = asks_for_websocket(&method, version_10, &headers, length);
-        let accepts_trailers = headers.get(header::TE).is_some_and(|te| {
-            te.as_bytes().split(|&byte| byte == b',').any(|coding| {
-                coding.trim_ascii().eq_ignore_ascii_case(b"trailers")
-            })
-        });
-        let options = headers::strip_request(&mut headers)?;
-        let upgrade = match asked {
-            Some(half) if options.upgrade => Some(websocket(&mut headers, half)?),
-            _ => None,
-        };
-        let target = match target {
-            Target::Path(target) => target,
-            Target::Asterisk => http::uri::PathAndQuery::from_static("*"),
-            Target::Authority => http::uri::PathAndQuery::from_static("/"),
-        };
-        let bodiless = matches!(length, BodyLength::None | BodyLength::UntilClose);
-        let holds_body = expects_continue && !bodiless;
-        // An HTTP/1.0 client may mean what follows as a body that it did not announce (D-17).
-        let unannounced = version_10 && bodiless && may_have_body(&method);
-        Ok(Self {
-            persistent: !options.close && !unannounced && (!version_10 || options.keep_alive),
-            version_10,
-            holds_body,
-            request: Request {
-                method,
-                version,
-                host,
-                port,
-                target,
-                headers,
-                body: Body::announced(match length {
-                    BodyLength::Exact(length) => Some(length),
-                    BodyLength::None | BodyLength::UntilClose => Some(0),
-                    BodyLength::Chunked => None,
-                }),
-                expects_continue: holds_body,
-                upgrade,
-                accepts_trailers,
-                interim: Interim::None,
-            },
-        })
-    }
-}
-
-fn may_have_body(method: &Method) -> bool {
-    ![Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE].contains(method)
-}
-
-/// `Expect` is 100-continue or refused (D-80); HTTP/1.0 clients know none (D-81).
-fn expectation(headers: &http::HeaderMap, version_10: bool) -> Result<bool, Violation> {
-    let mut values = headers.get_all(header::EXPECT).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(false),
-        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Ok(!version_10)
-        }
-        _ => Err(Violation::EXPECTATION),
-    }
-}
-
-/// Whether the head asks for a WebSocket: `Some(key)` if it does, with the key if there is a good one.
-fn asks_for_websocket(
-    method: &Method,
-    version_10: bool,
-    headers: &http::HeaderMap,
-    length: BodyLength,
-) -> Option<Option<HeaderValue>> {
-    let websocket = headers.get_all(header::UPGRADE).iter().any(|value| {
-        value.as_bytes().split(|&byte| byte == b',').any(|token| {
-            token.trim_ascii().eq_ignore_ascii_case(b"websocket")
-        })
-    });
-    if !websocket || version_10 || *method != Method::GET || length != BodyLength::None {
-        return None;
-    }
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
-    let key = headers
-        .get(header::SEC_WEBSOCKET_KEY)
-        .filter(|key| upgrade::is_key(key))
-        .filter(|_| version.is_some_and(|version| version == "13"));
-    Some(key.cloned())
-}
-
-/// A half-formed handshake is refused; a whole one loses the fields that the encoder writes.
-fn websocket(
-    headers: &mut http::HeaderMap,
-    key: Option<HeaderValue>,
-) -> Result<Upgrade, Violation> {
-    let key = key.ok_or(Violation::HANDSHAKE)?;
-    headers.remove(header::SEC_WEBSOCKET_KEY);
-    headers.remove(header::SEC_WEBSOCKET_VERSION);
-    Ok(Upgrade::Key(key))
-}
-
 /// A request body that is read from the client's connection.
 #[derive(Debug)]
 pub(crate) struct IncomingBody {
@@ -611,7 +468,7 @@ pub(crate) struct IncomingBody {
 }
 
 impl IncomingBody {
-    fn new(wire: &Rc<Wire>, limits: &Rc<Limits>) -> Self {
+    pub(super) fn new(wire: &Rc<Wire>, limits: &Rc<Limits>) -> Self {
         Self {
             wire: Rc::clone(wire),
             limits: Rc::clone(limits),

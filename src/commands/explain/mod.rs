@@ -11,16 +11,12 @@ use std::sync::Arc;
 
 use adit_proxy::blueprint::{ListenerKind, ListenerSpec};
 use adit_proxy::explain::{Explainer, Question};
-use adit_proxy::snapshot::BuildError;
-use adit_proxy::tls::CertificateSet;
-use adit_route::{Place, Role, spelling};
-use serde_json::json;
+use adit_route::{Role, spelling};
 
 use self::url::Url;
-use super::{Exit, check, colors_on_stdout};
-use crate::app::publish;
+use super::{Exit, check, colors_on_stderr, colors_on_stdout};
 use crate::cli::{ExplainArgs, Output};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded, Report};
 
 pub(super) fn run(args: &ExplainArgs) -> Exit {
     let output = args.output.output;
@@ -28,17 +24,13 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
         Ok(url) => url,
         Err(error) => return misused(&error),
     };
-    let config = match config::load(&args.config.config) {
-        Ok(loaded) => loaded.config,
+    let (loaded, explainer) = match explainer(args) {
+        Ok(both) => both,
         Err(report) => return check::refused(&report, output),
     };
-    let listener = match listener(&config, &args.from, &url) {
+    let listener = match listener(&loaded.config, &args.from, &url) {
         Ok(listener) => Arc::clone(&listener.name),
         Err(error) => return misused(&error),
-    };
-    let explainer = match explainer(&config) {
-        Ok(explainer) => explainer,
-        Err(errors) => return unbuildable(&errors, output),
     };
     let question = Question {
         listener,
@@ -54,7 +46,12 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
         return misused(&format!("no listener is named `{}`", question.listener));
     };
     match output {
-        Output::Text => print!("{}", render::text(&explanation, colors_on_stdout())),
+        Output::Text => {
+            for warning in &loaded.warnings {
+                eprintln!("{}", warning.render(colors_on_stderr()));
+            }
+            print!("{}", render::text(&explanation, colors_on_stdout()));
+        }
         Output::Json => println!("{}", render::json(&question, &explanation)),
     }
     Exit::Fine
@@ -137,41 +134,13 @@ fn names(config: &Config) -> String {
     format!("\nlisteners: {}", names.join(", "))
 }
 
-/// The configuration as the data plane would compile it.
-fn explainer(config: &Config) -> Result<Explainer, Vec<BuildError>> {
-    let (certificates, problems) = publish::load_certificates(config, &CertificateSet::default());
-    for problem in &problems {
-        eprintln!("warning: {problem}");
-    }
-    let blueprint = publish::blueprint(config, &Arc::new(certificates));
-    let rules = config.policy.rules.iter();
+/// What answers questions about the configuration, with the places of its rules.
+fn explainer(args: &ExplainArgs) -> Result<(Loaded, Explainer), Report> {
+    let (loaded, explainer) = check::compile(config::load(&args.config.config)?)?;
+    let policy = &loaded.config.policy;
+    let rules = policy.rules.iter();
     let places = rules.map(|rule| (Arc::from(rule.name.as_str()), rule.place.clone()));
-    let default = (Arc::from("default"), config.policy.default_place.clone());
-    Ok(Explainer::new(&blueprint)?.with_rule_places(places.chain([default])))
-}
-
-fn unbuildable(errors: &[BuildError], output: Output) -> Exit {
-    match output {
-        Output::Text => {
-            for error in errors {
-                let Place { source, line } = &error.place;
-                let at = if *line > 0 {
-                    format!("{source}:{line}: ")
-                } else {
-                    String::new()
-                };
-                eprintln!("error: {at}{error}");
-            }
-        }
-        Output::Json => {
-            let list: Vec<_> = errors
-                .iter()
-                .map(|error| {
-                    json!({"message": error.message, "file": &*error.place.source, "line": error.place.line})
-                })
-                .collect();
-            println!("{}", json!({"errors": list.len(), "diagnostics": list}));
-        }
-    }
-    Exit::Invalid
+    let default = (Arc::from("default"), policy.default_place.clone());
+    let explainer = explainer.with_rule_places(places.chain([default]));
+    Ok((loaded, explainer))
 }

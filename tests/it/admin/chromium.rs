@@ -159,6 +159,9 @@ impl Chromium {
     pub(crate) fn prefer(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
         self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+        self.wait(&format!(
+            "matchMedia('(prefers-color-scheme: {scheme})').matches"
+        ));
     }
 
     /// Makes the window as large as a screen of that size.
@@ -166,6 +169,7 @@ impl Chromium {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1,
             "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", size);
+        self.wait(&format!("innerWidth === {width}"));
     }
 
     /// What the console said that it should not have.

@@ -1,3 +1,5 @@
+//! Readings, canonical forms and byte rules, by table and against a slow reference.
+
 use super::*;
 
 fn read(path: &str) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! The text that a collector scrapes.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

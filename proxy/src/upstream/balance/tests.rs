@@ -1,3 +1,5 @@
+//! Who is chosen: shares, health, retries, hashing. Seeds are fixed.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Endpoints over changed answers and reloads.
+
 use adit_route::{DnsTarget, Family, Target};
 
 use super::*;

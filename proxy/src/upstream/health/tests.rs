@@ -1,3 +1,5 @@
+//! Active checks against real sockets.
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Ejection and return, by the numbers of R-09.
+
 use std::sync::Arc;
 
 use adit_route::{Address, Protocol, Target, UpstreamSpec};

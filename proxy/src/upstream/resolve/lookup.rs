@@ -18,7 +18,7 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::knowledge::Answer;
 use crate::upstream::Found;
-use crate::upstream::destination::{is_listener, refusal};
+use crate::upstream::destination::{Refusal, is_listener, refusal};
 
 /// Time for all attempts of one lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -194,14 +194,20 @@ impl Resolver {
         };
         let listeners = self.listeners.load();
         let mut refused = None;
+        let mut own = Vec::new();
         found.retain(|found| match refusal(found.address, &listeners) {
             Some(reason) => {
+                if reason == Refusal::OwnListener {
+                    own.push(found.clone());
+                }
                 refused = Some(format!("{} is {reason}", found.address.ip()));
                 false
             }
             None => true,
         });
         match refused {
+            // Connecting there is refused as the loop that it is, which tells more than silence.
+            Some(_) if found.is_empty() && !own.is_empty() => Answer::Found { found: own, ttl },
             Some(reason) if found.is_empty() => Answer::Failed(format!("refused: {reason}")),
             _ => Answer::Found { found, ttl },
         }

@@ -1,3 +1,5 @@
+//! Names against a real name server on loopback.
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
