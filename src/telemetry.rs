@@ -17,10 +17,20 @@ pub(crate) fn install(log: Log) -> Option<LevelControl> {
     let colors = crate::commands::colors_on_stderr();
     let installed = match log.format {
         LogFormat::Text => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_ansi(colors).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(colors)
+                    .with_target(false),
+            )
             .try_init(),
         LogFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
             .try_init(),
     };
     installed.ok().map(|()| LevelControl(handle))

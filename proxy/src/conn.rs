@@ -161,9 +161,10 @@ impl Connection {
     async fn h2c(self) {
         let info = Rc::new(self.info);
         self.live.set_info(&info);
-        let stream = match self.input.is_empty() {
-            true => Stream::Tcp(self.tcp),
-            false => Stream::Rewound(Rewound::new(self.input.freeze(), self.tcp)),
+        let stream = if self.input.is_empty() {
+            Stream::Tcp(self.tcp)
+        } else {
+            Stream::Rewound(Rewound::new(self.input.freeze(), self.tcp))
         };
         Box::pin(h2::server::serve(stream, info, self.live)).await;
     }
@@ -269,7 +270,11 @@ impl Connection {
             Some(ProtocolVersion::TLSv1_3) => (HandshakeVersion::V1_3, "TLSv1.3"),
             _ => (HandshakeVersion::V1_2, "TLSv1.2"),
         };
-        let kind = if resumed { Handshake::Resumed } else { Handshake::Full };
+        let kind = if resumed {
+            Handshake::Resumed
+        } else {
+            Handshake::Full
+        };
         stats.handshake(worker.index, kind, version);
         let (policy, identity) = identify(&terminating, connection.peer_certificates())?;
         info.tls = Some(TlsInfo {
@@ -356,7 +361,9 @@ impl Connection {
             protocol: "tls",
             sni,
         };
-        relaying.run(Stream::Tcp(self.tcp), prefix, upstream, route).await;
+        relaying
+            .run(Stream::Tcp(self.tcp), prefix, upstream, route)
+            .await;
     }
 
     /// A raw TCP door, with or without TLS.
@@ -382,7 +389,13 @@ impl Connection {
             };
             (stream, Bytes::new(), info, live, worker)
         } else {
-            (Stream::Tcp(self.tcp), self.input.freeze(), self.info, self.live, self.worker)
+            (
+                Stream::Tcp(self.tcp),
+                self.input.freeze(),
+                self.info,
+                self.live,
+                self.worker,
+            )
         };
         let relaying = Relaying {
             worker,
@@ -406,7 +419,10 @@ pub(crate) fn decide(
     if let Some(tcp) = &door.tcp {
         let selected = tcp.tls.as_ref().and_then(|tls| tls.select(sni));
         let selected = selected.ok_or(UNKNOWN)?;
-        return Ok(Decision::Terminate(selected, Terminating::Door(Arc::clone(door))));
+        return Ok(Decision::Terminate(
+            selected,
+            Terminating::Door(Arc::clone(door)),
+        ));
     }
     let Some(sni) = sni else {
         let termination = snapshot.without_sni.as_ref();
@@ -426,9 +442,10 @@ pub(crate) fn decide(
         }
         CompiledHost::Passthrough { .. } => {
             let verdict = entry.verdict(sni.as_str(), "/");
-            let admitted = verdict.from.as_ref().is_none_or(|from| {
-                info.verified && from.contains(info.client.ip())
-            });
+            let admitted = verdict
+                .from
+                .as_ref()
+                .is_none_or(|from| info.verified && from.contains(info.client.ip()));
             if !admitted || !verdict.class.reaches(role) {
                 return Err(UNKNOWN);
             }
@@ -474,7 +491,13 @@ impl Relaying {
                 tracing::debug!(%error, client = %self.info.client, "no backend for a relayed connection");
                 // The client sees a refused connection, not an orderly end.
                 client.reset_on_close();
-                self.log(compiled, None, started, &RelayCounters::default(), error.reason());
+                self.log(
+                    compiled,
+                    None,
+                    started,
+                    &RelayCounters::default(),
+                    error.reason(),
+                );
                 return;
             }
         };
@@ -507,7 +530,10 @@ impl Relaying {
                 compiled,
                 endpoint: place.endpoint(),
                 limits: &current.limits,
-                timeout: spec.timeouts.connect.unwrap_or(current.limits.connect_timeout),
+                timeout: spec
+                    .timeouts
+                    .connect
+                    .unwrap_or(current.limits.connect_timeout),
                 conveyed: Some((self.info.client, self.info.local)),
             };
             let begun = Instant::now();
@@ -519,7 +545,9 @@ impl Relaying {
                 },
                 Err(error) => Outcome::Failure(failure(error)),
             };
-            place.endpoint().report(self.worker.index, outcome, &compiled.upstream, now);
+            place
+                .endpoint()
+                .report(self.worker.index, outcome, &compiled.upstream, now);
             match result {
                 Ok(stream) => return Ok((place, stream)),
                 Err(Error::Loop) => return Err(Error::Loop),

@@ -182,11 +182,11 @@ impl Error {
     }
 
     /// A failure while reading the client's body.
-    pub(crate) fn from_client(error: WireError) -> Self {
+    pub(crate) fn from_client(error: &WireError) -> Self {
         match error {
             WireError::Timeout => Self::ClientTimeout,
             WireError::Closed | WireError::Io(_) => Self::ClientGone,
-            WireError::Violation(violation) => Self::Request(violation),
+            WireError::Violation(violation) => Self::Request(*violation),
         }
     }
 

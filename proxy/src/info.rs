@@ -93,5 +93,6 @@ impl ConnInfo {
 
 /// An address as a field value.
 pub(crate) fn address_text(address: IpAddr) -> HeaderValue {
-    HeaderValue::from_str(&address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    HeaderValue::from_str(&address.to_string())
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -93,7 +93,11 @@ pub(crate) fn bind(key: &BindKey, workers: usize, inherited: &mut Inherited) -> 
 }
 
 fn bind_one(key: &BindKey, address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // `[::]` serves both families; a specific address serves itself.
         socket.set_only_v6(!address.ip().is_unspecified())?;

@@ -116,8 +116,7 @@ impl Proxy {
     ) -> Result<u64, Vec<BuildError>> {
         let previous = self.shared.snapshot.load_full();
         let generation = previous.generation + 1;
-        let snapshot =
-            Snapshot::build(blueprint, generation, Some(&previous), &self.foundations)?;
+        let snapshot = Snapshot::build(blueprint, generation, Some(&previous), &self.foundations)?;
         let change = self.bind(blueprint, inherited)?;
         self.set_own(&change);
         let snapshot = Arc::new(snapshot);
@@ -125,7 +124,9 @@ impl Proxy {
         settle(&snapshot, &previous).await;
         self.shared.snapshot.store(Arc::clone(&snapshot));
         self.shared.generation.store(generation, Ordering::Release);
-        self.foundations.metrics.published(generation, Instant::now());
+        self.foundations
+            .metrics
+            .published(generation, Instant::now());
         self.apply(change).await;
         self.order_all(|| Order::Recheck).await;
         self.retire(previous);
@@ -205,7 +206,10 @@ impl Proxy {
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
-            tracing::info!(connections = self.connections(), "drain deadline passed, closing what is left");
+            tracing::info!(
+                connections = self.connections(),
+                "drain deadline passed, closing what is left"
+            );
             self.order_all(|| Order::Cut).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -220,7 +224,12 @@ impl Proxy {
     }
 
     async fn order_all(&self, mut order: impl FnMut() -> Order) {
-        let queues: Vec<_> = self.threads.borrow().iter().map(|thread| thread.orders.clone()).collect();
+        let queues: Vec<_> = self
+            .threads
+            .borrow()
+            .iter()
+            .map(|thread| thread.orders.clone())
+            .collect();
         for queue in queues {
             // A worker that is gone takes no orders.
             let _ = queue.send(order()).await;
@@ -255,18 +264,31 @@ impl Proxy {
                     Ok(fresh) => change.added.push((Arc::clone(door), fresh)),
                     Err(error) => errors.push(BuildError {
                         place: Place::default(),
-                        message: format!("listener {door}: {} cannot be bound: {error}", key.address),
+                        message: format!(
+                            "listener {door}: {} cannot be bound: {error}",
+                            key.address
+                        ),
                     }),
                 },
             }
         }
-        change.removed = bound.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
-        if errors.is_empty() { Ok(change) } else { Err(errors) }
+        change.removed = bound
+            .keys()
+            .filter(|key| !wanted.contains_key(key))
+            .cloned()
+            .collect();
+        if errors.is_empty() {
+            Ok(change)
+        } else {
+            Err(errors)
+        }
     }
 
     fn set_own(&self, change: &Change) {
         let bound = self.bound.borrow();
-        let kept = bound.iter().filter(|(key, _)| !change.removed.contains(key));
+        let kept = bound
+            .iter()
+            .filter(|(key, _)| !change.removed.contains(key));
         let own: Vec<SocketAddr> = kept
             .map(|(_, (_, bound))| bound.address)
             .chain(change.added.iter().map(|(_, bound)| bound.address))
@@ -276,7 +298,12 @@ impl Proxy {
     }
 
     async fn apply(&self, change: Change) {
-        let queues: Vec<_> = self.threads.borrow().iter().map(|thread| thread.orders.clone()).collect();
+        let queues: Vec<_> = self
+            .threads
+            .borrow()
+            .iter()
+            .map(|thread| thread.orders.clone())
+            .collect();
         let workers = self.shared.workers;
         for (door, bound) in change.added {
             let spread = bound.for_workers(workers).unwrap_or_else(|error| {
@@ -288,16 +315,23 @@ impl Proxy {
                 // A worker that is gone takes no orders.
                 let _ = queue.send(Order::Listen { key, door, sockets }).await;
             }
-            self.bound.borrow_mut().insert(bound.key.clone(), (door, bound));
+            self.bound
+                .borrow_mut()
+                .insert(bound.key.clone(), (door, bound));
         }
         for (key, door) in change.renamed {
-            self.order_all(|| Order::Rename { key: key.clone(), door: Arc::clone(&door) }).await;
+            self.order_all(|| Order::Rename {
+                key: key.clone(),
+                door: Arc::clone(&door),
+            })
+            .await;
             if let Some(entry) = self.bound.borrow_mut().get_mut(&key) {
                 entry.0 = door;
             }
         }
         for key in change.removed {
-            self.order_all(|| Order::Unlisten { key: key.clone() }).await;
+            self.order_all(|| Order::Unlisten { key: key.clone() })
+                .await;
             self.bound.borrow_mut().remove(&key);
         }
     }
@@ -324,7 +358,10 @@ impl Proxy {
 /// Waits a moment for names that are new, so that the first requests find an address.
 async fn settle(snapshot: &Snapshot, previous: &Snapshot) {
     const PATIENCE: Duration = Duration::from_secs(2);
-    let fresh = snapshot.upstreams.iter().filter(|(name, _)| !previous.upstreams.contains_key(*name));
+    let fresh = snapshot
+        .upstreams
+        .iter()
+        .filter(|(name, _)| !previous.upstreams.contains_key(*name));
     let all = async {
         for (_, compiled) in fresh {
             compiled.upstream.settled().await;

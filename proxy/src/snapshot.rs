@@ -270,8 +270,13 @@ impl Builder<'_> {
             return None;
         };
         let policy = TlsPolicy::resolve(None, None, defaults, Alpn::Http);
-        self.termination(&policy, &HostPattern::Any, Some(certificate), &Place::default())
-            .map(Arc::new)
+        self.termination(
+            &policy,
+            &HostPattern::Any,
+            Some(certificate),
+            &Place::default(),
+        )
+        .map(Arc::new)
     }
 
     fn termination(
@@ -449,7 +454,11 @@ impl Builder<'_> {
         place: &Place,
     ) -> Option<CompiledUpstream> {
         let mut connector = |protocol: Protocol, alpn: &[&[u8]]| {
-            if !spec.targets.iter().any(|target| target.protocol == protocol) {
+            if !spec
+                .targets
+                .iter()
+                .any(|target| target.protocol == protocol)
+            {
                 return Some(None);
             }
             match BackendConnector::new(&spec.tls, alpn) {

@@ -157,16 +157,24 @@ async fn housekeep(worker: Rc<Worker>) {
         tokio::time::sleep(TICK).await;
         worker.log.flush_if_old(Instant::now());
         ticks = ticks.wrapping_add(1);
-        if ticks % REAP_EVERY == 0 {
+        if ticks.is_multiple_of(REAP_EVERY) {
             let current = worker.current();
             let mut live: Vec<u32> = current
                 .snapshot
                 .upstreams()
-                .flat_map(|upstream| upstream.endpoints().iter().map(|e| e.id()).collect::<Vec<_>>())
+                .flat_map(|upstream| {
+                    upstream
+                        .endpoints()
+                        .iter()
+                        .map(|e| e.id())
+                        .collect::<Vec<_>>()
+                })
                 .collect();
             live.sort_unstable();
             let keep = current.limits.idle_upstream_timeout;
-            worker.pool.reap(keep, |endpoint| live.binary_search(&endpoint).is_ok());
+            worker
+                .pool
+                .reap(keep, |endpoint| live.binary_search(&endpoint).is_ok());
         }
     }
 }
@@ -186,7 +194,7 @@ impl Serving {
     async fn take_orders(mut self, mut orders: mpsc::Receiver<Order>, stop: oneshot::Sender<()>) {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Listen { key, door, sockets } => self.listen(key, &door, sockets),
+                Order::Listen { key, door, sockets } => self.listen(&key, &door, sockets),
                 Order::Rename { key, door } => {
                     for accepting in self.accepting.get(&key).into_iter().flatten() {
                         *accepting.door.borrow_mut() = Arc::clone(&door);
@@ -211,7 +219,7 @@ impl Serving {
         let _ = stop.send(());
     }
 
-    fn listen(&mut self, key: BindKey, door: &Arc<str>, sockets: Vec<TcpListener>) {
+    fn listen(&mut self, key: &BindKey, door: &Arc<str>, sockets: Vec<TcpListener>) {
         for socket in sockets {
             let listener = match tokio::net::TcpListener::from_std(socket) {
                 Ok(listener) => listener,
@@ -293,10 +301,15 @@ fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>)
         return;
     }
     let own = shared.load.of(worker.index).load(Ordering::Relaxed);
-    let total: usize = shared.load.iter().map(|load| load.load(Ordering::Relaxed)).sum();
+    let total: usize = shared
+        .load
+        .iter()
+        .map(|load| load.load(Ordering::Relaxed))
+        .sum();
     let mean = total / shared.workers.max(1);
     if own > mean + mean / 4 + 16 {
-        let least = (0..shared.workers).min_by_key(|&at| shared.load.of(at).load(Ordering::Relaxed));
+        let least =
+            (0..shared.workers).min_by_key(|&at| shared.load.of(at).load(Ordering::Relaxed));
         let slot = least
             .and_then(|at| peers.senders.get(at))
             .and_then(|peer| peer.try_reserve().ok());

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use adit_route::CanonicalHost;
+use adit_route::{CanonicalHost, Role};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 
@@ -174,7 +174,9 @@ impl Trail {
     fn write(&self, total: Duration) {
         let info = &self.info;
         let text = |value: &Option<HeaderValue>| {
-            value.as_ref().map_or(Vec::new(), |value| value.as_bytes().to_vec())
+            value
+                .as_ref()
+                .map_or(Vec::new(), |value| value.as_bytes().to_vec())
         };
         let (user_agent, referer) = (text(&self.user_agent), text(&self.referer));
         let tls = info.tls.as_ref();
@@ -205,7 +207,10 @@ impl Trail {
             path: self.target.as_str().as_bytes(),
             route: self.route.as_ref().map_or("", |route| &route.name),
             upstream: self.upstream.as_deref().unwrap_or_default(),
-            endpoint: self.endpoint.as_ref().map_or("", |endpoint| endpoint.label()),
+            endpoint: self
+                .endpoint
+                .as_ref()
+                .map_or("", |endpoint| endpoint.label()),
             attempts: self.attempts,
             status: self.status,
             bytes_in: self.bytes_in.get(),
@@ -221,7 +226,10 @@ impl Trail {
             draining: self.worker.is_draining(),
             user_agent: &user_agent,
             referer: &referer,
-            ..Record::new(SystemTime::now(), self.forwarded.unwrap_or(info.client.ip()))
+            ..Record::new(
+                SystemTime::now(),
+                self.forwarded.unwrap_or(info.client.ip()),
+            )
         };
         self.worker.log.record(&record);
     }
@@ -243,9 +251,13 @@ impl Drop for Trail {
         }
         if let Some(route) = &self.route {
             let (bytes_in, bytes_out) = (self.bytes_in.get(), self.bytes_out);
-            route.stats.record(self.worker.index, self.status, total, bytes_in, bytes_out);
+            route
+                .stats
+                .record(self.worker.index, self.status, total, bytes_in, bytes_out);
         }
-        if self.worker.log.is_on() {
+        // Whoever watches us every other second is no visitor.
+        let watched = self.info.door.spec().role == Role::Admin;
+        if self.worker.log.is_on() && !watched {
             self.write(total);
         }
     }

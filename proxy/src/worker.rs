@@ -91,7 +91,9 @@ impl Worker {
     /// The current date as a field value.
     pub(crate) fn date(&self) -> HeaderValue {
         let now = SystemTime::now();
-        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         let mut date = self.date.borrow_mut();
         if date.0 != seconds {
             let text = httpdate::fmt_http_date(now);
@@ -118,7 +120,10 @@ impl Worker {
         });
         self.connections.borrow_mut().insert(id, Rc::clone(&state));
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
-        self.shared.load.of(self.index).store(self.open(), Ordering::Relaxed);
+        self.shared
+            .load
+            .of(self.index)
+            .store(self.open(), Ordering::Relaxed);
         Rc::new(Live {
             id,
             worker: Rc::clone(self),
@@ -157,7 +162,8 @@ impl Worker {
         self.each_connection(|_, state| {
             let Some(info) = state.info.get() else { return };
             let role = info.door.spec().role;
-            let hidden = |sni: &CanonicalHost| current.snapshot.reachable(sni.as_str(), role).is_none();
+            let hidden =
+                |sni: &CanonicalHost| current.snapshot.reachable(sni.as_str(), role).is_none();
             let sni = info.tls.as_ref().and_then(|tls| tls.sni.as_ref());
             if sni.is_some_and(hidden) || current.snapshot.door(&info.door.spec().name).is_none() {
                 state.close();
@@ -248,7 +254,10 @@ impl Live {
             return Poll::Ready(());
         }
         let mut waker = self.state.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
             *waker = Some(cx.waker().clone());
         }
         Poll::Pending
@@ -282,7 +291,10 @@ impl Drop for Live {
         self.worker.connections.borrow_mut().remove(&self.id);
         let shared = &self.worker.shared;
         shared.connections.fetch_sub(1, Ordering::Relaxed);
-        shared.load.of(self.worker.index).store(self.worker.open(), Ordering::Relaxed);
+        shared
+            .load
+            .of(self.worker.index)
+            .store(self.worker.open(), Ordering::Relaxed);
         if self.worker.open() == 0 {
             self.worker.empty.notify_waiters();
         }
@@ -311,7 +323,8 @@ impl RetryBudget {
     const MOST: f64 = 100.0;
 
     pub(crate) fn request(&self) {
-        self.tokens.set((self.tokens.get() + Self::PER_REQUEST).min(Self::MOST));
+        self.tokens
+            .set((self.tokens.get() + Self::PER_REQUEST).min(Self::MOST));
     }
 
     /// Takes one retry out of the budget.

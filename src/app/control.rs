@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use adit_proxy::Proxy;
 use adit_proxy::access_log::AccessLog;
 use adit_proxy::listen::Inherited;
 use adit_proxy::metrics::Metrics;
 use adit_proxy::tls::{CertificateProblem, CertificateSet, TicketSecrets};
-use adit_proxy::Proxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -98,7 +98,11 @@ impl Signals {
 
 impl Control {
     /// Publishes the first generation and tells whoever waits for it.
-    pub(super) async fn first(&mut self, first: First, mut inherited: Inherited) -> Result<(), Exit> {
+    pub(super) async fn first(
+        &mut self,
+        first: First,
+        mut inherited: Inherited,
+    ) -> Result<(), Exit> {
         let refusal = first.refused.map(|report| report.render(false));
         match self.publish(&first.loaded, &mut inherited).await {
             Ok(_) => {}
@@ -119,7 +123,9 @@ impl Control {
             self.state.keep(&first.loaded);
         }
         if !self.state.exists() && self.options.managed {
-            tracing::warn!("no state directory: a restart with a broken configuration will not start");
+            tracing::warn!(
+                "no state directory: a restart with a broken configuration will not start"
+            );
         }
         self.watch();
         // What changed between reading and watching is not lost.
@@ -146,7 +152,10 @@ impl Control {
         let succession = self.succession();
         let mut successor: Option<tokio::net::UnixStream> = None;
         loop {
-            match self.wake(&mut signals, succession.as_ref(), &mut successor).await {
+            match self
+                .wake(&mut signals, succession.as_ref(), &mut successor)
+                .await
+            {
                 Wake::Terminate => {
                     let grace = self.config.limits.shutdown_grace;
                     return self.stop(&mut signals, grace).await;
@@ -238,14 +247,28 @@ impl Control {
 
     fn watch(&mut self) {
         let config = Arc::clone(&self.config);
-        let files = config.certificates.files.iter().flat_map(|file| [file.cert.clone(), file.key.clone()]);
-        let directories = config.certificates.directories.iter().map(|directory| directory.path.clone());
+        let files = config
+            .certificates
+            .files
+            .iter()
+            .flat_map(|file| [file.cert.clone(), file.key.clone()]);
+        let directories = config
+            .certificates
+            .directories
+            .iter()
+            .map(|directory| directory.path.clone());
         let source = match &self.options.source {
             Source::Path(path) => Some(path.clone()),
             Source::Embedded { .. } => None,
         };
-        let files: Vec<PathBuf> =
-            config.watched.iter().cloned().chain(files).chain(directories).chain(source).collect();
+        let files: Vec<PathBuf> = config
+            .watched
+            .iter()
+            .cloned()
+            .chain(files)
+            .chain(directories)
+            .chain(source)
+            .collect();
         self.watch.set(files);
     }
 
@@ -282,45 +305,65 @@ impl Control {
     /// Says once that the newest configuration is not served.
     fn refuse(&mut self, why: String) {
         if self.said.as_ref() != Some(&why) {
-            tracing::error!("the new configuration is refused, the last good one is served on:\n{why}");
+            tracing::error!(
+                "the new configuration is refused, the last good one is served on:\n{why}"
+            );
         }
         self.said = Some(why);
-        self.tell(Phase::Serving, Vec::new());
+        self.tell(Phase::Serving, &[]);
     }
 
-    async fn publish(&mut self, loaded: &Loaded, inherited: &mut Inherited) -> Result<u64, Refusal> {
+    async fn publish(
+        &mut self,
+        loaded: &Loaded,
+        inherited: &mut Inherited,
+    ) -> Result<u64, Refusal> {
         let config = &loaded.config;
         let (certificates, problems) = publish::load_certificates(config, &self.certificates);
         let found = certificate_diagnostics(config, &problems);
-        if found.iter().any(|problem| problem.severity == Severity::Error) {
+        if found
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+        {
             return Err(Refusal::Invalid(Report { diagnostics: found }));
         }
         let certificates = Arc::new(certificates);
         let blueprint = publish::blueprint(config, &certificates);
-        let generation = self.proxy.publish(&blueprint, inherited).await.map_err(|errors| {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Refusal::Failed(lines.join("\n"))
-        })?;
+        let generation = self
+            .proxy
+            .publish(&blueprint, inherited)
+            .await
+            .map_err(|errors| {
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                Refusal::Failed(lines.join("\n"))
+            })?;
         self.certificates = certificates;
         self.config = Arc::new(config.clone());
         self.said = None;
-        let expiry = self.certificates.iter().map(|certificate| (Arc::clone(certificate.name()), certificate.not_after()));
+        let expiry = self
+            .certificates
+            .iter()
+            .map(|certificate| (Arc::clone(certificate.name()), certificate.not_after()));
         self.metrics.set_certificates(expiry.collect());
         if let Some(level) = &self.level {
             level.set(config.log.level);
         }
-        self.tell(Phase::Serving, problems);
+        self.tell(Phase::Serving, &problems);
         Ok(generation)
     }
 
     /// Renews what the admin surface knows.
-    fn tell(&self, phase: Phase, problems: Vec<CertificateProblem>) {
+    fn tell(&self, phase: Phase, problems: &[CertificateProblem]) {
         let before = self.admin.status.load();
-        let degraded = match problems.is_empty() {
-            true if self.said.is_some() => before.degraded.clone(),
-            _ => problems.iter().map(ToString::to_string).collect(),
+        let degraded = if problems.is_empty() && self.said.is_some() {
+            before.degraded.clone()
+        } else {
+            problems.iter().map(ToString::to_string).collect()
         };
-        for problem in degraded.iter().filter(|problem| !before.degraded.contains(problem)) {
+        for problem in degraded
+            .iter()
+            .filter(|problem| !before.degraded.contains(problem))
+        {
             tracing::warn!("{problem}");
         }
         self.admin.status.store(Arc::new(Status {
@@ -347,7 +390,7 @@ impl Control {
     async fn stop(self, signals: &mut Signals, grace: Duration) -> Exit {
         let started = Instant::now();
         handover::notify(self.options.managed, "STOPPING=1");
-        self.tell(Phase::Draining, Vec::new());
+        self.tell(Phase::Draining, &[]);
         let patience = self.config.limits.drain_timeout;
         tracing::info!(connections = self.proxy.connections(), "stopping");
         let ending = async {

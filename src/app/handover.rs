@@ -11,8 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use adit_proxy::listen::Inherited;
 use adit_proxy::Proxy;
+use adit_proxy::listen::Inherited;
 use adit_sys::activation::{self, ActivationEnv};
 use adit_sys::handover::{recv_fds, send_fds};
 use tokio::io::AsyncReadExt;
@@ -37,7 +37,11 @@ pub(super) fn from_service_manager(managed: bool) -> Inheritance {
         return Inheritance::default();
     }
     let value = |name| std::env::var(name).ok();
-    let (pid, fds, names) = (value("LISTEN_PID"), value("LISTEN_FDS"), value("LISTEN_FDNAMES"));
+    let (pid, fds, names) = (
+        value("LISTEN_PID"),
+        value("LISTEN_FDS"),
+        value("LISTEN_FDNAMES"),
+    );
     let found = activation::listen_fds(ActivationEnv {
         pid: pid.as_deref(),
         fds: fds.as_deref(),
@@ -56,7 +60,10 @@ pub(super) fn from_service_manager(managed: bool) -> Inheritance {
 
 impl Inheritance {
     /// Joined with what a predecessor gave.
-    pub(super) fn with(mut self, mut predecessor: Option<Predecessor>) -> (Inherited, Option<Predecessor>) {
+    pub(super) fn with(
+        mut self,
+        mut predecessor: Option<Predecessor>,
+    ) -> (Inherited, Option<Predecessor>) {
         if let Some(predecessor) = &mut predecessor {
             self.sockets.append(&mut predecessor.sockets);
         }
@@ -86,9 +93,12 @@ pub(super) struct Predecessor {
 
 impl Predecessor {
     pub(super) fn connect(state: &State) -> io::Result<Self> {
-        let path = state.socket().ok_or_else(|| io::Error::other("no state directory"))?;
-        let mut stream = UnixStream::connect(&path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let path = state
+            .socket()
+            .ok_or_else(|| io::Error::other("no state directory"))?;
+        let mut stream = UnixStream::connect(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(GREETING)?;
@@ -157,7 +167,10 @@ pub(super) fn hand_over(
     let mut greeting = [0; GREETING.len()];
     stream.read_exact(&mut greeting)?;
     if greeting != *GREETING {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a successor of this version"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a successor of this version",
+        ));
     }
     proxy.with_sockets(|sockets| send_fds(&stream, sockets, tickets))?;
     stream.set_nonblocking(true)?;

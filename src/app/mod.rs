@@ -124,14 +124,22 @@ struct First {
 /// The configuration; else the last good one; else nothing is served (exit code 3).
 fn first_configuration(options: &Options, state: &State) -> Result<First, Exit> {
     let report = match options.source.load() {
-        Ok(loaded) => return Ok(First { loaded, refused: None }),
+        Ok(loaded) => {
+            return Ok(First {
+                loaded,
+                refused: None,
+            });
+        }
         Err(report) => report,
     };
     eprint!("{}", report.render(colors_on_stderr()));
     match state.last_good() {
         Some(loaded) => {
             eprintln!("adit: serving the last good configuration from the state directory");
-            Ok(First { loaded, refused: Some(report) })
+            Ok(First {
+                loaded,
+                refused: Some(report),
+            })
         }
         None => Err(Exit::Invalid),
     }
@@ -150,12 +158,11 @@ async fn start(
 ) -> Result<Control, Exit> {
     let config = &first.loaded.config;
     let level = telemetry::install(config.log);
-    let predecessor = match options.take_over {
-        false => None,
-        true => match Predecessor::connect(&state) {
-            Ok(predecessor) => Some(predecessor),
-            Err(error) => return Err(failed("there is no adit to take over from", &error)),
-        },
+    let predecessor = if options.take_over {
+        let connected = Predecessor::connect(&state);
+        Some(connected.map_err(|error| failed("there is no adit to take over from", &error))?)
+    } else {
+        None
     };
     let (sockets, predecessor) = inherited.with(predecessor);
     let handed = predecessor.as_ref().and_then(Predecessor::tickets);
@@ -167,7 +174,8 @@ async fn start(
         .map_or_else(adit_sys::limits::usable_cpus, std::num::NonZeroUsize::get);
     let metrics = Arc::new(Metrics::new(workers));
     count_panics(&metrics);
-    let access_log = start_access_log(config).map_err(|error| failed("the access log cannot be opened", &error))?;
+    let access_log = start_access_log(config)
+        .map_err(|error| failed("the access log cannot be opened", &error))?;
     metrics.set_access_log(access_log.clone());
     let (inspect, inspections) = mpsc::channel(8);
     let admin = Arc::new(Admin::new(Arc::clone(&metrics), inspect));
@@ -237,7 +245,9 @@ fn most_connections(config: &Config) -> usize {
         return config.limits.connections;
     }
     let descriptors = adit_sys::limits::descriptor_limit();
-    usize::try_from((descriptors.saturating_sub(RESERVED) / 2).min(MOST)).unwrap_or(usize::MAX).max(64)
+    usize::try_from((descriptors.saturating_sub(RESERVED) / 2).min(MOST))
+        .unwrap_or(usize::MAX)
+        .max(64)
 }
 
 /// Writes the addresses of the listeners, for whoever started us with port 0.

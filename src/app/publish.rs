@@ -9,13 +9,18 @@ use crate::config::Config;
 
 /// Where the configuration says that certificates are.
 pub(super) fn certificate_sources(config: &Config) -> Vec<CertificateSource> {
-    let files = config.certificates.files.iter().map(|file| CertificateSource::Pair {
-        name: Some(Arc::clone(&file.name)),
-        cert: file.cert.clone(),
-        key: file.key.clone(),
-    });
+    let files = config
+        .certificates
+        .files
+        .iter()
+        .map(|file| CertificateSource::Pair {
+            name: Some(Arc::clone(&file.name)),
+            cert: file.cert.clone(),
+            key: file.key.clone(),
+        });
     let directories = config.certificates.directories.iter();
-    let directories = directories.map(|directory| CertificateSource::Directory(directory.path.clone()));
+    let directories =
+        directories.map(|directory| CertificateSource::Directory(directory.path.clone()));
     files.chain(directories).collect()
 }
 

@@ -47,7 +47,9 @@ impl State {
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join(name))
+        self.directory
+            .as_ref()
+            .map(|directory| directory.join(name))
     }
 
     /// The configuration that was served last, if it still holds.
@@ -59,7 +61,9 @@ impl State {
 
     /// Keeps a configuration that is being served.
     pub(super) fn keep(&mut self, loaded: &Loaded) {
-        let Some(path) = self.file(LAST_GOOD) else { return };
+        let Some(path) = self.file(LAST_GOOD) else {
+            return;
+        };
         let digest = &loaded.config.source_digest;
         if self.stored.as_ref() == Some(digest) {
             return;
@@ -73,7 +77,10 @@ impl State {
     }
 
     /// Ticket secrets: those of the process before us, else the stored ones, else new ones.
-    pub(super) fn tickets(&mut self, handed: Option<&[u8]>) -> Result<Arc<TicketSecrets>, TlsError> {
+    pub(super) fn tickets(
+        &mut self,
+        handed: Option<&[u8]>,
+    ) -> Result<Arc<TicketSecrets>, TlsError> {
         let now = SystemTime::now();
         let stored = self.file(TICKETS).and_then(|path| fs::read(path).ok());
         let known = handed.or(stored.as_deref());
@@ -88,7 +95,9 @@ impl State {
     }
 
     pub(super) fn keep_tickets(&self, secrets: &TicketSecrets) {
-        let Some(path) = self.file(TICKETS) else { return };
+        let Some(path) = self.file(TICKETS) else {
+            return;
+        };
         if let Err(error) = write_whole(&path, &secrets.export(), 0o600) {
             tracing::warn!(%error, path = %path.display(), "ticket secrets cannot be kept");
         }

@@ -37,8 +37,13 @@ impl Watch {
 
     /// Watches what these files need and nothing else.
     pub(super) fn set(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        let wanted: BTreeSet<PathBuf> = files.into_iter().flat_map(|file| directories_of(&file)).collect();
-        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeSet<PathBuf> = files
+            .into_iter()
+            .flat_map(|file| directories_of(&file))
+            .collect();
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
         for gone in self.directories.difference(&wanted) {
             // It may be gone from the disk too.
             let _ = watcher.unwatch(gone);
@@ -75,10 +80,18 @@ fn directories_of(path: &Path) -> Vec<PathBuf> {
     if path.is_dir() {
         directories.push(path.to_owned());
         let inner = std::fs::read_dir(path).into_iter().flatten().flatten();
-        directories.extend(inner.map(|entry| entry.path()).filter(|entry| entry.is_dir()));
+        directories.extend(
+            inner
+                .map(|entry| entry.path())
+                .filter(|entry| entry.is_dir()),
+        );
         return directories;
     }
-    let parent = |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned);
+    let parent = |path: &Path| {
+        path.parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .map(Path::to_owned)
+    };
     directories.push(parent(path).unwrap_or_else(|| PathBuf::from(".")));
     if let Ok(real) = path.canonicalize() {
         directories.extend(parent(&real));

@@ -14,6 +14,18 @@ use crate::config::{
 };
 
 pub(super) fn run(args: &CheckArgs) -> Exit {
+    if args.schema {
+        println!("{}", config::json_schema());
+        return Exit::Fine;
+    }
+    if args.reference {
+        println!(
+            "{}\n{}",
+            config::reference_markdown(),
+            config::limits_markdown()
+        );
+        return Exit::Fine;
+    }
     match config::load(&args.config) {
         Err(report) => refused(&report, args.output.output),
         Ok(loaded) => match compile(loaded) {
@@ -29,7 +41,11 @@ pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report>
     let (certificates, problems) = publish::load_certificates(config, &CertificateSet::default());
     let found = certificate_diagnostics(config, &problems);
     loaded.warnings.extend(found);
-    if loaded.warnings.iter().any(|found| found.severity == Severity::Error) {
+    if loaded
+        .warnings
+        .iter()
+        .any(|found| found.severity == Severity::Error)
+    {
         return Err(Report {
             diagnostics: loaded.warnings,
         });
@@ -64,7 +80,10 @@ fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
                         "source": source(&limit)})
                 })
                 .collect();
-            println!("{}", json!({"valid": true, "warnings": list, "limits": limits}));
+            println!(
+                "{}",
+                json!({"valid": true, "warnings": list, "limits": limits})
+            );
         }
         Output::Text => {
             for warning in warnings {
@@ -83,15 +102,26 @@ fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
             );
         }
     }
-    if args.strict && !warnings.is_empty() { Exit::Warnings } else { Exit::Fine }
+    if args.strict && !warnings.is_empty() {
+        Exit::Warnings
+    } else {
+        Exit::Fine
+    }
 }
 
 fn source(limit: &config::LimitValue) -> &'static str {
-    if limit.value == limit.default { "default" } else { "file" }
+    if limit.value == limit.default {
+        "default"
+    } else {
+        "file"
+    }
 }
 
 fn show_limits(loaded: &Loaded) {
-    println!("{:<26} {:<6} {:>10} {:>10}  source", "limit", "id", "value", "default");
+    println!(
+        "{:<26} {:<6} {:>10} {:>10}  source",
+        "limit", "id", "value", "default"
+    );
     for limit in limit_values(&loaded.config.limits) {
         println!(
             "{:<26} {:<6} {:>10} {:>10}  {}",

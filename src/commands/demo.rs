@@ -36,7 +36,9 @@ pub(super) fn run(args: &DemoArgs) -> Exit {
     match prepare(args) {
         Ok((options, _backends, folder)) => {
             let ca = folder.0.join("ca.pem");
-            app::run_with(&options, |proxy| introduce(proxy, &ca.display().to_string()))
+            app::run_with(&options, |proxy| {
+                introduce(proxy, &ca.display().to_string());
+            })
         }
         Err(error) => {
             eprintln!("adit: the demo cannot be set up: {error}");
@@ -105,7 +107,13 @@ fn certificates(folder: &Folder) -> Result<TlsIdentity, Box<dyn std::error::Erro
 }
 
 fn configuration(port: u16, backends: &Backends) -> String {
-    let at = |offset: u16| if port == 0 { 0 } else { port.saturating_add(offset) };
+    let at = |offset: u16| {
+        if port == 0 {
+            0
+        } else {
+            port.saturating_add(offset)
+        }
+    };
     let [first, second] = &backends.http;
     format!(
         r#"version: 1
@@ -153,7 +161,9 @@ fn introduce(proxy: &Proxy, ca: &str) {
     let addresses = proxy.addresses();
     let port = |name: &str| {
         let found = addresses.iter().find(|(door, _)| &**door == name);
-        found.and_then(|(_, at)| at.first()).map_or(0, SocketAddr::port)
+        found
+            .and_then(|(_, at)| at.first())
+            .map_or(0, SocketAddr::port)
     };
     let (plain, tls, inet, adm) = (port("plain"), port("webs"), port("inet"), port("adm"));
     let curl = |host: &str, port: u16, path: &str| {
@@ -163,17 +173,35 @@ fn introduce(proxy: &Proxy, ca: &str) {
     let mut row = |what: &str, how: &str| {
         let _ = writeln!(text, "  {what:<34} {how}");
     };
-    row("the admin page, in a browser", &format!("http://127.0.0.1:{adm}/"));
-    row("HTTP", &format!("curl -H 'Host: www.example.test' http://127.0.0.1:{plain}/"));
+    row(
+        "the admin page, in a browser",
+        &format!("http://127.0.0.1:{adm}/"),
+    );
+    row(
+        "HTTP",
+        &format!("curl -H 'Host: www.example.test' http://127.0.0.1:{plain}/"),
+    );
     row(
         "the way to TLS",
-        &format!("curl -i -H 'Host: www.example.test' http://127.0.0.1:{}/", port("web")),
+        &format!(
+            "curl -i -H 'Host: www.example.test' http://127.0.0.1:{}/",
+            port("web")
+        ),
     );
-    row("HTTPS, two backends in turn", &curl("www.example.test", tls, "/"));
-    row("server-sent events", &curl("www.example.test", tls, "/sse/5"));
+    row(
+        "HTTPS, two backends in turn",
+        &curl("www.example.test", tls, "/"),
+    );
+    row(
+        "server-sent events",
+        &curl("www.example.test", tls, "/sse/5"),
+    );
     row(
         "an upload, echoed as it arrives",
-        &format!("{} --data-binary hello", curl("www.example.test", tls, "/echo")),
+        &format!(
+            "{} --data-binary hello",
+            curl("www.example.test", tls, "/echo")
+        ),
     );
     row(
         "WebSocket (101, then frames)",
@@ -189,9 +217,15 @@ fn introduce(proxy: &Proxy, ca: &str) {
             curl("grpc.example.test", tls, "/echo.Echo/Unary")
         ),
     );
-    row("TLS passed through to its backend", &curl("argocd.example.test", tls, "/"));
+    row(
+        "TLS passed through to its backend",
+        &curl("argocd.example.test", tls, "/"),
+    );
     row("a maintenance page", &curl("closed.example.test", tls, "/"));
-    row("from the Internet: a public host", &curl("public.example.test", inet, "/"));
+    row(
+        "from the Internet: a public host",
+        &curl("public.example.test", inet, "/"),
+    );
     row(
         "from the Internet: a LAN host (refused)",
         &curl("www.example.test", inet, "/"),

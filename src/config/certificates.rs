@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use adit_proxy::snapshot::BuildError;
-use adit_proxy::tls::{CertificateProblem, Outcome};
+use adit_proxy::tls::{CertificateFault, CertificateProblem, Outcome};
 use adit_route::Place;
 
 use super::model::Config;
@@ -41,7 +41,10 @@ fn diagnostic(config: &Config, problem: &CertificateProblem) -> Diagnostic {
             format!("certificates.files[{at}]"),
         ),
         (None, Some(at)) => (
-            sources.directories.get(at).map(|directory| &directory.place),
+            sources
+                .directories
+                .get(at)
+                .map(|directory| &directory.place),
             format!("certificates.directories[{at}]"),
         ),
         (None, None) => (None, "certificates".to_owned()),
@@ -50,17 +53,29 @@ fn diagnostic(config: &Config, problem: &CertificateProblem) -> Diagnostic {
         (Some(_), Outcome::Refused) => Severity::Error,
         _ => Severity::Warning,
     };
+    let (source, fault) = (problem.source.display(), &problem.fault);
+    let (code, message) = match fault {
+        CertificateFault::Unreadable(error) => {
+            (Code::FILE_UNREADABLE, format!("{source}: {fault}: {error}"))
+        }
+        CertificateFault::KeyExposed { .. } => (Code::FILE_MODE, format!("{source}: {fault}")),
+        _ => (Code::FILE_CONTENT, format!("{source}: {fault}")),
+    };
     Diagnostic {
         severity,
-        code: Code::FILE_CONTENT,
-        message: problem.to_string(),
-        why: None,
+        code,
+        message,
+        why: Some(match problem.outcome {
+            Outcome::Refused => "it is not served",
+            Outcome::KeptPrevious => "the last good one is served on",
+            Outcome::Served => "it is served all the same",
+        }),
         place: location(place),
         path,
         found: None,
         allowed: None,
         nearest: None,
-        help: None,
+        help: Some(fault.remedy().to_owned()),
         related: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod scalar;
 mod schema;
 mod source;
 mod spelling;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,8 +26,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 pub(crate) use certificates::{build_diagnostic, certificate_diagnostics};
-pub(crate) use problem::Severity;
 pub(crate) use model::{AccessFormat, AccessTarget, Config, Log, LogFormat, LogLevel};
+pub(crate) use problem::Severity;
 pub(crate) use read::{LimitValue, limit_values};
 pub(crate) use reference::{json_schema, limits_markdown, reference_markdown};
 pub(crate) use report::{Diagnostic, Report};

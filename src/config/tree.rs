@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use super::problem::{Code, Problem, Problems};
+use super::syntax;
 
 /// Nodes that anchors and aliases of one file may stand for.
 const MAX_EXPANSION: usize = 10_000;
@@ -211,7 +212,6 @@ impl Node {
 /// Reads one file. A tree is returned whenever there is one, also beside problems.
 pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Node> {
     let mut builder = Builder {
-        file,
         frames: Vec::new(),
         root: None,
         anchors: HashMap::new(),
@@ -219,7 +219,7 @@ pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Nod
     };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
-    while let Some((event, span)) = next(file, &mut parser, problems)? {
+    while let Some((event, span)) = next(file, text, &mut parser, problems)? {
         match event {
             Event::DocumentStart(_) if documents > 0 => {
                 problems.push(
@@ -269,6 +269,7 @@ pub(super) fn read(file: u32, text: &str, problems: &mut Problems) -> Option<Nod
 )]
 fn next<'t>(
     file: u32,
+    text: &str,
     parser: &mut Parser<'t, StrInput<'t>>,
     problems: &mut Problems,
 ) -> Option<Option<(Event<'t>, Span)>> {
@@ -276,18 +277,14 @@ fn next<'t>(
         None => Some(None),
         Some(Ok((event, span))) => Some(Some((event, Span::new(file, span)))),
         Some(Err(error)) => {
-            let place = Span::point(
-                file,
-                error.marker().line() as u32,
-                error.marker().col() as u32 + 1,
-            );
+            let (line, column) = (error.marker().line(), error.marker().col());
+            let place = Span::point(file, line as u32, column as u32 + 1);
+            let way_out = syntax::way_out(error.info(), text, line, column);
+            let message = format!("this is not YAML: {}", error.info());
             problems.push(
-                Problem::error(
-                    Code::SYNTAX,
-                    place,
-                    format!("this is not YAML: {}", error.info()),
-                )
-                .help("reading stops here: what follows is checked once this is repaired"),
+                Problem::error(Code::SYNTAX, place, message)
+                    .why("reading stops here: what follows is checked once this is repaired")
+                    .help(way_out),
             );
             None
         }
@@ -311,7 +308,6 @@ enum Content {
 }
 
 struct Builder {
-    file: u32,
     frames: Vec<Frame>,
     root: Option<Node>,
     anchors: HashMap<usize, Node>,

@@ -68,7 +68,7 @@ impl Accepted {
         } = head;
         let version_10 = version == Version::HTTP_10;
         let expects_continue = expectation(&headers, version_10)?;
-        let asked = asks_for_websocket(&method, version_10, &headers, length);
+        let asked = handshake(&method, version_10, &headers, length);
         let accepts_trailers = headers.get(header::TE).is_some_and(|te| {
             te.as_bytes()
                 .split(|&byte| byte == b',')
@@ -76,7 +76,13 @@ impl Accepted {
         });
         let options = headers::strip_request(&mut headers)?;
         let upgrade = match asked {
-            Some(half) if options.upgrade => Some(websocket(&mut headers, half)?),
+            Handshake::Whole(key) if options.upgrade => {
+                // The encoder writes these anew.
+                headers.remove(header::SEC_WEBSOCKET_KEY);
+                headers.remove(header::SEC_WEBSOCKET_VERSION);
+                Some(Upgrade::Key(key))
+            }
+            Handshake::Half if options.upgrade => return Err(Violation::HANDSHAKE),
             _ => None,
         };
         let target = match target {
@@ -129,13 +135,22 @@ fn expectation(headers: &http::HeaderMap, version_10: bool) -> Result<bool, Viol
     }
 }
 
-/// Whether the head asks for a WebSocket: `Some(key)` if it does, with the key if there is a good one.
-fn asks_for_websocket(
+/// What a head says of WebSocket.
+enum Handshake {
+    /// Nothing, or nothing that counts.
+    None,
+    /// It asks for one.
+    Whole(HeaderValue),
+    /// It asks for one, without a good key or version.
+    Half,
+}
+
+fn handshake(
     method: &Method,
     version_10: bool,
     headers: &http::HeaderMap,
     length: BodyLength,
-) -> Option<Option<HeaderValue>> {
+) -> Handshake {
     let websocket = headers.get_all(header::UPGRADE).iter().any(|value| {
         value
             .as_bytes()
@@ -143,23 +158,12 @@ fn asks_for_websocket(
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     });
     if !websocket || version_10 || *method != Method::GET || length != BodyLength::None {
-        return None;
+        return Handshake::None;
     }
     let version = headers.get(header::SEC_WEBSOCKET_VERSION);
     let key = headers
         .get(header::SEC_WEBSOCKET_KEY)
         .filter(|key| upgrade::is_key(key))
         .filter(|_| version.is_some_and(|version| version == "13"));
-    Some(key.cloned())
-}
-
-/// A half-formed handshake is refused; a whole one loses the fields that the encoder writes.
-fn websocket(
-    headers: &mut http::HeaderMap,
-    key: Option<HeaderValue>,
-) -> Result<Upgrade, Violation> {
-    let key = key.ok_or(Violation::HANDSHAKE)?;
-    headers.remove(header::SEC_WEBSOCKET_KEY);
-    headers.remove(header::SEC_WEBSOCKET_VERSION);
-    Ok(Upgrade::Key(key))
+    key.cloned().map_or(Handshake::Half, Handshake::Whole)
 }

@@ -79,7 +79,9 @@ impl ChunkedDecoder {
                     _ => return Err(Violation::CHUNK_END),
                 },
                 State::Trailers(scan) => {
-                    let Some(end) = scan.find_end(input, &trailer_limits(limits)).map_err(trailer)?
+                    let Some(end) = scan
+                        .find_end(input, &trailer_limits(limits))
+                        .map_err(trailer)?
                     else {
                         return Ok(Decoded::NeedMore);
                     };
@@ -92,7 +94,11 @@ impl ChunkedDecoder {
         }
     }
 
-    fn size_line(&mut self, input: &mut BytesMut, limits: &Limits) -> Result<Option<u64>, Violation> {
+    fn size_line(
+        &mut self,
+        input: &mut BytesMut,
+        limits: &Limits,
+    ) -> Result<Option<u64>, Violation> {
         let longest = MAX_SIZE_DIGITS + limits.chunk_extension + 2;
         let window = input.get(..input.len().min(longest)).unwrap_or_default();
         let Some(end) = memchr::memchr(b'\n', window) else {
@@ -100,8 +106,13 @@ impl ChunkedDecoder {
                 return Err(Violation::CHUNK_OVERHEAD);
             }
             // A digit too many or a stray byte is refused before the line is complete.
-            let digits = input.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-            let stray = input.get(digits).is_some_and(|byte| !matches!(byte, b'\r' | b';'));
+            let digits = input
+                .iter()
+                .take_while(|byte| byte.is_ascii_hexdigit())
+                .count();
+            let stray = input
+                .get(digits)
+                .is_some_and(|byte| !matches!(byte, b'\r' | b';'));
             return if digits > MAX_SIZE_DIGITS || stray {
                 Err(Violation::CHUNK_SIZE)
             } else {
@@ -112,7 +123,10 @@ impl ChunkedDecoder {
         let Some((b'\r', line)) = line.get(..end).and_then(<[u8]>::split_last) else {
             return Err(Violation::BARE_LF);
         };
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let digits = line
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
         let (digits, extension) = line.split_at(digits);
         let size = parse_size(digits)?;
         check_extensions(extension, limits)?;
@@ -147,7 +161,9 @@ fn check_extensions(mut rest: &[u8], limits: &Limits) -> Result<(), Violation> {
         return Err(Violation::CHUNK_SIZE);
     }
     while let [b';', after @ ..] = rest {
-        let Some(after) = skip_token(after) else { return wrong };
+        let Some(after) = skip_token(after) else {
+            return wrong;
+        };
         rest = match after {
             [b'=', b'"', quoted @ ..] => match skip_quoted(quoted) {
                 Some(after) => after,
@@ -164,7 +180,10 @@ fn check_extensions(mut rest: &[u8], limits: &Limits) -> Result<(), Violation> {
 }
 
 fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
-    let length = bytes.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let length = bytes
+        .iter()
+        .take_while(|&&byte| is_token_byte(byte))
+        .count();
     (length > 0).then(|| bytes.get(length..)).flatten()
 }
 

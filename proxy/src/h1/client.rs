@@ -4,7 +4,6 @@
 //! answer is awaited, and beside the answer once that has begun. The connection goes back to its
 //! pool only after a complete exchange (D-04); every other end closes it.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -13,11 +12,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use tokio::task::AbortHandle;
 
 use super::body::Piece;
 use super::encode::{self, RequestLine};
 use super::head::{BodyLength, HeadReader, ResponseHead, parse_response};
+use super::upload::{Sending, Upload, UploadState};
 use super::violation::Violation;
 use super::wire::{Wire, WireError};
 use crate::error::Error;
@@ -255,7 +254,7 @@ impl Exchange<'_> {
                 }
                 Event::Waited => return Err(Error::ResponseTimeout),
                 Event::Head(Ok(bytes)) => bytes,
-                Event::Head(Err(error)) => return Err(before_head(error, reused)),
+                Event::Head(Err(error)) => return Err(before_head(&error, reused)),
             };
             let head = parse_response(&bytes, self.effective_method(request), self.terms.limits)
                 .map_err(Error::Response)?;
@@ -349,9 +348,10 @@ fn poll_head(
         match wire.poll_fill(cx) {
             Poll::Ready(Ok(0)) => {
                 let untouched = reader.is_idle(&wire.input.borrow());
-                return Poll::Ready(Err(match untouched {
-                    true => WireError::Closed,
-                    false => WireError::Violation(Violation::STATUS_LINE),
+                return Poll::Ready(Err(if untouched {
+                    WireError::Closed
+                } else {
+                    WireError::Violation(Violation::STATUS_LINE)
                 }));
             }
             Poll::Ready(Ok(_)) => {}
@@ -377,11 +377,11 @@ fn as_closed(error: Error, reused: bool) -> Error {
     }
 }
 
-fn before_head(error: WireError, reused: bool) -> Error {
+fn before_head(error: &WireError, reused: bool) -> Error {
     match error {
         WireError::Closed | WireError::Io(_) => Error::BackendClosed { reused },
         WireError::Timeout => Error::ResponseTimeout,
-        WireError::Violation(violation) => Error::Response(violation),
+        WireError::Violation(violation) => Error::Response(*violation),
     }
 }
 
@@ -474,94 +474,6 @@ fn finish(
     }
 }
 
-/// The part of a request body that is still to be sent.
-struct Upload {
-    wire: Rc<Wire>,
-    body: Body,
-    chunked: bool,
-    out: BytesMut,
-    rest: Bytes,
-    state: UploadState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UploadState {
-    /// Waiting for a 100.
-    Held,
-    Sending,
-    /// A large chunk is going out; its CRLF follows.
-    ChunkEnd,
-    /// Everything has been put into the buffers.
-    Done,
-}
-
-impl Upload {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.state == UploadState::Held {
-            return Poll::Pending;
-        }
-        loop {
-            if !self.out.is_empty() || !self.rest.is_empty() {
-                match self.wire.poll_write(cx, &mut self.out, &mut self.rest) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::BackendIo(error))),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            match self.state {
-                UploadState::Done => return Poll::Ready(Ok(())),
-                UploadState::ChunkEnd => {
-                    self.out.extend_from_slice(b"\r\n");
-                    self.state = UploadState::Sending;
-                }
-                UploadState::Held | UploadState::Sending => {}
-            }
-            match std::task::ready!(self.body.poll_frame(cx)) {
-                Some(Ok(Frame::Data(piece))) => {
-                    if self.chunked && piece.len() > encode::COPY_UP_TO {
-                        self.state = UploadState::ChunkEnd;
-                    }
-                    self.rest = encode::data(&mut self.out, piece, self.chunked);
-                }
-                // Request trailers do not pass to HTTP/1 (D-51).
-                Some(Ok(Frame::Trailers(_))) | None => {
-                    if self.chunked {
-                        encode::last_chunk(&mut self.out, None);
-                    }
-                    self.state = UploadState::Done;
-                }
-                Some(Err(error)) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    /// Sends the rest in a task of its own, beside the response.
-    fn go_on(mut self) -> Sending {
-        let done = Rc::new(Cell::new(false));
-        let told = Rc::clone(&done);
-        let task = tokio::task::spawn_local(async move {
-            let result = poll_fn(|cx| self.poll(cx)).await;
-            told.set(result.is_ok());
-        });
-        Sending {
-            done,
-            task: task.abort_handle(),
-        }
-    }
-}
-
-/// An upload that goes on while the response is read; it ends with the response.
-struct Sending {
-    done: Rc<Cell<bool>>,
-    task: AbortHandle,
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// A response body that is read from a backend connection.
 pub(crate) struct ResponseBody {
     connection: Option<Connection>,
@@ -600,7 +512,7 @@ impl ResponseBody {
 
     /// Returns the connection to its pool if the exchange was complete.
     fn give_back(&mut self) {
-        let sent = self.sending.take().is_none_or(|sending| sending.done.get());
+        let sent = self.sending.take().is_none_or(|sending| sending.is_done());
         let (Some(connection), Some(berth)) = (self.connection.take(), self.berth.take()) else {
             return;
         };
@@ -616,13 +528,5 @@ impl ResponseBody {
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload")
-            .field("state", &self.state)
-            .finish_non_exhaustive()
     }
 }

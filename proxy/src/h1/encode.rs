@@ -68,7 +68,11 @@ pub(crate) fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &Hea
 }
 
 fn status_line(out: &mut BytesMut, version_10: bool, status: StatusCode) {
-    out.put_slice(if version_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.put_slice(if version_10 {
+        b"HTTP/1.0 "
+    } else {
+        b"HTTP/1.1 "
+    });
     out.put_slice(status.as_str().as_bytes());
     out.put_u8(b' ');
     out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
@@ -165,7 +169,12 @@ mod tests {
 
     #[test]
     fn chunks_carry_their_size_in_hexadecimal() {
-        for (size, text) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (65_536, "10000\r\n")] {
+        for (size, text) in [
+            (1, "1\r\n"),
+            (15, "f\r\n"),
+            (16, "10\r\n"),
+            (65_536, "10000\r\n"),
+        ] {
             let mut out = BytesMut::new();
             chunk_size(&mut out, size);
             assert_eq!(out, text);

@@ -65,7 +65,11 @@ impl SectionScan {
             return Err(violation);
         }
         // Lines bring two bytes and a colon each that the counted size does not have.
-        if line_end > limits.total.saturating_add(4 * self.lines + limits.first_line) {
+        if line_end
+            > limits
+                .total
+                .saturating_add(4 * self.lines + limits.first_line)
+        {
             return Err(Violation::HEAD_TOO_LARGE);
         }
         Ok(())
@@ -94,10 +98,7 @@ pub(crate) fn parse_fields(
     let (mut size, mut others, mut cookies) = (0_usize, 0_usize, 0_usize);
     let mut at = from;
     fields.map.reserve(16);
-    while let Some(length) = bytes
-        .get(at..)
-        .and_then(|rest| memchr::memchr(b'\n', rest))
-    {
+    while let Some(length) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
         // The scan has checked that each LF follows a CR.
         let line = bytes.slice(at..at + length.saturating_sub(1));
         at += length + 1;
@@ -172,8 +173,8 @@ fn split_field(line: &Bytes, first: bool) -> Result<(HeaderName, HeaderValue), V
     let value = value.get(1..).unwrap_or_default();
     let trimmed = trim_blanks(value);
     check_value(trimmed)?;
-    let value = HeaderValue::from_maybe_shared(line.slice_ref(trimmed))
-        .map_err(|_| Violation::CONTROL)?;
+    let value =
+        HeaderValue::from_maybe_shared(line.slice_ref(trimmed)).map_err(|_| Violation::CONTROL)?;
     Ok((name, value))
 }
 
@@ -268,9 +269,18 @@ mod tests {
             ("transfer-encoding: ,chunked\r\n", Err("D-14")),
             ("transfer-encoding: chunked, chunked\r\n", Err("D-15")),
             ("transfer-encoding: chunked, gzip\r\n", Err("D-15")),
-            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", Err("D-14")),
-            ("content-length: 5\r\ntransfer-encoding: chunked\r\n", Err("D-10")),
-            ("transfer-encoding: chunked\r\ncontent-length: 5\r\n", Err("D-10")),
+            (
+                "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+                Err("D-14"),
+            ),
+            (
+                "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+                Err("D-10"),
+            ),
+            (
+                "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+                Err("D-10"),
+            ),
             ("a : b\r\n", Err("D-34")),
             ("a: b\r\n c\r\n", Err("D-35")),
             (" a: b\r\n", Err("D-36")),

@@ -380,7 +380,10 @@ mod tests {
             ("GET / HTTP/1.1\r\nhost: \r\n\r\n", "N-01"),
             ("GET / HTTP/1.1\r\nhost: a b\r\n\r\n", "N-02"),
             ("GET / HTTP/1.1\r\nhost: a, b\r\n\r\n", "N-02"),
-            ("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", "D-16"),
+            (
+                "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+                "D-16",
+            ),
             ("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", "D-42"),
             ("\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", "D-42"),
             ("GET / HTTP/1.1\nhost: a\r\n\r\n", "D-30"),
@@ -403,13 +406,31 @@ mod tests {
             head.map(|head| head.length).map_err(Violation::rule)
         };
         for (text, expected) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Ok(BodyLength::Exact(5))),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+                Ok(BodyLength::Exact(5)),
+            ),
             ("HTTP/1.1 200\r\n\r\n", Ok(BodyLength::UntilClose)),
-            ("HTTP/1.1 204 None\r\ncontent-length: 5\r\n\r\n", Ok(BodyLength::None)),
-            ("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n", Ok(BodyLength::Chunked)),
-            ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Err("D-16")),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Err("D-11")),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked\r\n\r\n", Err("D-14")),
+            (
+                "HTTP/1.1 204 None\r\ncontent-length: 5\r\n\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                "HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n",
+                Ok(BodyLength::Chunked),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                Err("D-16"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
+                Err("D-11"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked\r\n\r\n",
+                Err("D-14"),
+            ),
             ("HTTP/1.1 099 OK\r\n\r\n", Err("D-90")),
             ("HTTP/1.1 600 OK\r\n\r\n", Err("D-90")),
             ("HTTP/1.1  200 OK\r\n\r\n", Err("D-90")),

@@ -13,6 +13,7 @@ pub(crate) mod encode;
 mod fields;
 mod head;
 pub(crate) mod server;
+mod upload;
 mod violation;
 mod wire;
 

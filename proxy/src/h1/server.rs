@@ -208,7 +208,9 @@ impl ServerConnection {
         }
         let unread = !self.wire.body.borrow().is_done();
         // A client that was never told to send its body may send it or not: only closing is clear.
-        persistent &= !(unread && holds_body) && !trail.closes();
+        if unread && holds_body || trail.closes() {
+            persistent = false;
+        }
         // What the client may have sent for the other protocol belongs to nobody (D-87).
         persistent &= !asked_to_switch;
         persistent &= self.served < limits.requests_per_connection && !self.live.is_closing();
@@ -363,7 +365,10 @@ impl ServerConnection {
             return Ok(());
         }
         trail.first_byte();
-        self.wire.write(out, data).await.map_err(Error::from_client)
+        self.wire
+            .write(out, data)
+            .await
+            .map_err(|error| Error::from_client(&error))
     }
 
     /// Joins the two ends of an upgrade.
@@ -487,7 +492,7 @@ impl IncomingBody {
             Poll::Ready(Ok(Piece::End(trailers))) => {
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(Error::from_client(error)))),
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(Error::from_client(&error)))),
         }
     }
 }

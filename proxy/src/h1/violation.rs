@@ -57,11 +57,8 @@ impl Violation {
     pub(crate) const FOLDING: Self = Self::bad("D-35", "line-folding");
     pub(crate) const FIELD_NAME: Self = Self::bad("D-36", "field-name");
     pub(crate) const REQUEST_LINE: Self = Self::bad("D-37", "request-line");
-    pub(crate) const VERSION: Self = Self::new(
-        "D-37",
-        "version",
-        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-    );
+    pub(crate) const VERSION: Self =
+        Self::new("D-37", "version", StatusCode::HTTP_VERSION_NOT_SUPPORTED);
     pub(crate) const PREFACE: Self = Self::bad("D-38", "http2-preface");
     pub(crate) const CHUNK_SIZE: Self = Self::bad("D-39", "chunk-size");
     pub(crate) const CHUNK_EXTENSION: Self = Self::bad("D-40", "chunk-extension");
@@ -82,8 +79,7 @@ impl Violation {
     pub(crate) const TOO_MANY_FIELDS: Self = Self::too_large("L-05", "too-many-fields");
     pub(crate) const TOO_MANY_COOKIES: Self = Self::too_large("L-06", "too-many-cookies");
     pub(crate) const TRAILERS_TOO_LARGE: Self = Self::bad("L-07", "trailers-too-large");
-    pub(crate) const SLOW_HEAD: Self =
-        Self::new("L-63", "slow-head", StatusCode::REQUEST_TIMEOUT);
+    pub(crate) const SLOW_HEAD: Self = Self::new("L-63", "slow-head", StatusCode::REQUEST_TIMEOUT);
     pub(crate) const EXPECTATION: Self =
         Self::new("D-80", "expectation", StatusCode::EXPECTATION_FAILED);
     pub(crate) const HANDSHAKE: Self = Self::bad("D-85", "half-formed-websocket-handshake");

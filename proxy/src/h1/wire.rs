@@ -223,7 +223,7 @@ impl Wire {
         let mut left = usize::MAX;
         poll_fn(|cx| match self.poll_write(cx, out, &mut data) {
             Poll::Pending => self.poll_stalled(cx, &mut left, out.len() + data.len()),
-            ready => ready.map_err(WireError::from),
+            Poll::Ready(written) => Poll::Ready(written.map_err(WireError::from)),
         })
         .await
     }
@@ -290,12 +290,12 @@ impl Wire {
     /// Ends our side, waiting no longer than `time`.
     pub(crate) async fn shut_down(&self, time: Duration) {
         self.write_deadline.borrow_mut().arm(time);
-        poll_fn(|cx| {
-            match Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx) {
+        poll_fn(
+            |cx| match Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx) {
                 Poll::Ready(_) => Poll::Ready(()),
                 Poll::Pending => self.write_deadline.borrow_mut().poll(cx),
-            }
-        })
+            },
+        )
         .await;
     }
 

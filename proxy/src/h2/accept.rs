@@ -50,7 +50,11 @@ pub(super) fn accept(
     check_values(&parts.headers)?;
     let (host, port) = host(&parts)?;
     let wanted = if secure { "https" } else { "http" };
-    if parts.uri.scheme_str().is_some_and(|scheme| scheme != wanted) {
+    if parts
+        .uri
+        .scheme_str()
+        .is_some_and(|scheme| scheme != wanted)
+    {
         return Err(refused("D-66", "scheme"));
     }
     let protocol = parts.extensions.remove::<Protocol>();
@@ -118,12 +122,22 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
             return Err(malformed("D-62", "blank-around-value"));
         }
     }
-    for name in ["keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "connection"] {
+    for name in [
+        "keep-alive",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+        "connection",
+    ] {
         if headers.contains_key(name) {
             return Err(malformed("D-63", "connection-field"));
         }
     }
-    if headers.get_all(header::TE).iter().any(|te| te != "trailers") {
+    if headers
+        .get_all(header::TE)
+        .iter()
+        .any(|te| te != "trailers")
+    {
         return Err(malformed("D-63", "te"));
     }
     if headers.contains_key("http2-settings") {
@@ -143,7 +157,9 @@ fn host(parts: &http::request::Parts) -> Result<(CanonicalHost, Option<u16>), Re
         (field, None) => field.map(|value| parse(value.as_bytes())).transpose()?,
     };
     let authority = parts.uri.authority();
-    let authority = authority.map(|text| parse(text.as_str().as_bytes())).transpose()?;
+    let authority = authority
+        .map(|text| parse(text.as_str().as_bytes()))
+        .transpose()?;
     match (authority, field) {
         (Some(authority), Some(field)) if authority != field => {
             Err(refused("D-64", "authority-disagrees-with-host"))
@@ -194,7 +210,11 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         (Some(value), None) => value.as_bytes(),
         _ => return Err(malformed("D-69", "repeated-length")),
     };
-    let plain = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value.first() != Some(&b'0'));
-    let length = std::str::from_utf8(value).ok().filter(|_| plain).and_then(|text| text.parse().ok());
+    let plain =
+        value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value.first() != Some(&b'0'));
+    let length = std::str::from_utf8(value)
+        .ok()
+        .filter(|_| plain)
+        .and_then(|text| text.parse().ok());
     length.map(Some).ok_or(malformed("D-69", "length-syntax"))
 }

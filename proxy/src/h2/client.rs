@@ -70,10 +70,11 @@ impl Channel {
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(limits.stream_send_buffer);
         let handshake = builder.handshake::<_, Bytes>(stream);
-        let (send, mut connection) = tokio::time::timeout(limits.backend_handshake_timeout, handshake)
-            .await
-            .map_err(|_| Error::ConnectTimeout)?
-            .map_err(connecting)?;
+        let (send, mut connection) =
+            tokio::time::timeout(limits.backend_handshake_timeout, handshake)
+                .await
+                .map_err(|_| Error::ConnectTimeout)?
+                .map_err(connecting)?;
         let introduced = Rc::new(Introduction::default());
         if let Some(ping) = connection.ping_pong() {
             tokio::task::spawn_local(Rc::clone(&introduced).wait(ping));
@@ -147,24 +148,31 @@ pub(crate) async fn exchange(
     if upgrading && !channel.send.is_extended_connect_protocol_enabled() {
         return Err(Error::Unsupported);
     }
-    let body = match upgrading {
-        true => Body::empty(),
-        false => std::mem::replace(&mut request.body, Body::empty()),
+    let body = if upgrading {
+        Body::empty()
+    } else {
+        std::mem::replace(&mut request.body, Body::empty())
     };
     let head = head(request, &body, secure, terms)?;
     let end = !upgrading && body.is_empty();
     let (response, send) = channel.send.send_request(head, end).map_err(backend)?;
     if request.expects_continue {
-        request.interim.send(StatusCode::CONTINUE, HeaderMap::new()).await;
+        request
+            .interim
+            .send(StatusCode::CONTINUE, HeaderMap::new())
+            .await;
     }
     let (send, upload) = match (upgrading, end) {
         (true, _) => (Some(send), None),
         (false, true) => (None, None),
-        (false, false) => (None, Some(Upload {
-            body,
-            send,
-            piece: Bytes::new(),
-        })),
+        (false, false) => (
+            None,
+            Some(Upload {
+                body,
+                send,
+                piece: Bytes::new(),
+            }),
+        ),
     };
     let (response, upload) = await_head(response, upload, request, terms).await?;
     if upgrading {
@@ -195,18 +203,22 @@ fn head(
     *head.headers_mut() = terms.headers.clone();
     if request.upgrade.is_some() {
         *head.method_mut() = Method::CONNECT;
-        head.extensions_mut().insert(Protocol::from_static("websocket"));
+        head.extensions_mut()
+            .insert(Protocol::from_static("websocket"));
         let version = HeaderValue::from_static("13");
-        head.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+        head.headers_mut()
+            .insert(header::SEC_WEBSOCKET_VERSION, version);
         return Ok(head);
     }
     if request.accepts_trailers {
-        head.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        head.headers_mut()
+            .insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if let Some(length) = body.length()
         && !body.is_empty()
     {
-        head.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        head.headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
     }
     Ok(head)
 }
@@ -291,7 +303,10 @@ fn finish(
     } else {
         parts.headers.remove(header::CONTENT_LENGTH);
         let held = held.with_upload(sending);
-        Body::stream(StreamBody::new(stream, Side::Backend, terms.idle, Some(held)), length)
+        Body::stream(
+            StreamBody::new(stream, Side::Backend, terms.idle, Some(held)),
+            length,
+        )
     };
     Response {
         status: parts.status,
@@ -349,7 +364,9 @@ impl Upload {
                         None => return Poll::Ready(Ok(())),
                     }
                 }
-                let part = self.piece.split_to(self.send.capacity().min(self.piece.len()));
+                let part = self
+                    .piece
+                    .split_to(self.send.capacity().min(self.piece.len()));
                 self.send.send_data(part, false).map_err(backend)?;
             }
             match ready!(self.body.poll_frame(cx)) {
@@ -358,7 +375,9 @@ impl Upload {
                     headers::filter_trailers(&mut trailers);
                     return Poll::Ready(self.send.send_trailers(trailers).map_err(backend));
                 }
-                None => return Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(backend)),
+                None => {
+                    return Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(backend));
+                }
                 Some(Err(error)) => {
                     // The backend must not take a part for the whole (D-19).
                     self.send.send_reset(h2::Reason::CANCEL);

@@ -30,7 +30,9 @@ impl Duplex {
 
 fn broken(error: h2::Error) -> io::Error {
     if error.is_io() {
-        error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+        error
+            .into_io()
+            .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     } else {
         io::Error::new(io::ErrorKind::ConnectionReset, error)
     }

@@ -127,7 +127,7 @@ impl ServerConnection {
 
 /// Keep-alive pings.
 struct Pings {
-    pings: PingPong,
+    channel: PingPong,
     timer: Deadline,
     waiting: bool,
     armed: bool,
@@ -136,7 +136,7 @@ struct Pings {
 impl Pings {
     fn new(pings: PingPong) -> Self {
         Self {
-            pings,
+            channel: pings,
             timer: Deadline::default(),
             waiting: false,
             armed: false,
@@ -144,7 +144,7 @@ impl Pings {
     }
 
     fn poll_dead(&mut self, cx: &mut Context<'_>, busy: bool, limits: &Limits) -> Poll<()> {
-        if self.waiting && self.pings.poll_pong(cx).is_ready() {
+        if self.waiting && self.channel.poll_pong(cx).is_ready() {
             self.waiting = false;
             self.armed = false;
         }
@@ -157,12 +157,12 @@ impl Pings {
                 return Poll::Ready(());
             }
             self.armed = false;
-            if busy && self.pings.send_ping(Ping::opaque()).is_ok() {
+            if busy && self.channel.send_ping(Ping::opaque()).is_ok() {
                 self.waiting = true;
                 self.armed = true;
                 self.timer.arm(limits.ping_timeout);
                 // Registers for the answer.
-                let _ = self.pings.poll_pong(cx);
+                let _ = self.channel.poll_pong(cx);
             }
         }
         Poll::Pending
@@ -187,13 +187,18 @@ impl ServerStream {
         let mut trail = Trail::new(&self.worker, &self.info, &request);
         let head_only = request.method == Method::HEAD;
         let upgrading = request.upgrade == Some(Upgrade::Connect);
-        let client_bytes = match upgrading {
-            true => request.body.take_stream(),
-            false => None,
+        let client_bytes = if upgrading {
+            request.body.take_stream()
+        } else {
+            None
         };
         let handled = {
-            let mut handling =
-                std::pin::pin!(handle::handle(&self.worker, &self.info, request, &mut trail));
+            let mut handling = std::pin::pin!(handle::handle(
+                &self.worker,
+                &self.info,
+                request,
+                &mut trail
+            ));
             poll_fn(|cx| match handling.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => self.respond.borrow_mut().poll_reset(cx).map(|_| None),
@@ -253,7 +258,9 @@ impl ServerStream {
             && !bodyless
             && !(length == 0 && response.headers.contains_key("grpc-status"))
         {
-            response.headers.insert(header::CONTENT_LENGTH, length.into());
+            response
+                .headers
+                .insert(header::CONTENT_LENGTH, length.into());
         }
         trail.first_byte();
         let end = bodyless || response.body.is_empty();
@@ -317,7 +324,9 @@ async fn pump(
             }
             Some(Err(error)) => return Err(error),
             None if left == 0 || length.is_none() => {
-                return send.send_data(Bytes::new(), true).map_err(|_| Error::ClientGone);
+                return send
+                    .send_data(Bytes::new(), true)
+                    .map_err(|_| Error::ClientGone);
             }
             None => return Err(Error::Truncated),
         }
@@ -338,7 +347,7 @@ pub(super) async fn send_all(
             stall.arm(limits.write_timeout);
             poll_fn(|cx| match poll_window(send, cx) {
                 Poll::Pending => stall.poll(cx).map(|()| Err(Error::ClientTimeout)),
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             })
             .await?;
         }

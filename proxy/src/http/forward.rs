@@ -98,13 +98,20 @@ fn hash_of(balance: &Balance, info: &ConnInfo, request: &Request) -> Option<u64>
     };
     match key {
         HashKey::ClientIp => Some(hash_key(info.client_text.as_bytes())),
-        HashKey::Header(name) => request.headers.get(name).map(|value| hash_key(value.as_bytes())),
+        HashKey::Header(name) => request
+            .headers
+            .get(name)
+            .map(|value| hash_key(value.as_bytes())),
         HashKey::Path => Some(hash_key(request.target.path().as_bytes())),
         HashKey::Host => Some(hash_key(request.host.as_str().as_bytes())),
         HashKey::Cookie(name) => cookie(request, name).map(hash_key),
         HashKey::Query(name) => request.target.query().and_then(|query| {
-            let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-            pairs.find(|(found, _)| found == name).map(|(_, value)| hash_key(value.as_bytes()))
+            let mut pairs = query
+                .split('&')
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs
+                .find(|(found, _)| found == name)
+                .map(|(_, value)| hash_key(value.as_bytes()))
         }),
     }
 }
@@ -231,22 +238,28 @@ impl Sending<'_> {
         let pool = &self.worker.pool;
         // A connection that carries a PROXY header, or was asked to change its protocol, serves
         // nobody else (D-04).
-        let own = self.compiled.upstream.spec().proxy_protocol.is_some() || request.upgrade.is_some();
-        let idle = match own || self.fresh {
-            true => None,
-            false => pool.take(endpoint.id(), self.repeatable),
+        let own =
+            self.compiled.upstream.spec().proxy_protocol.is_some() || request.upgrade.is_some();
+        let idle = if own || self.fresh {
+            None
+        } else {
+            pool.take(endpoint.id(), self.repeatable)
         };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let stream = self.dial(place, trail).await?;
-                h1::client::Connection::new(stream, terms.idle)
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let stream = self.dial(place, trail).await?;
+            h1::client::Connection::new(stream, terms.idle)
         };
         let berth = (!own).then(|| Berth {
             pool: Rc::clone(pool),
             endpoint: endpoint.id(),
-            most: self.current.limits.idle_upstreams.div_ceil(self.worker.shared.workers).max(2),
+            most: self
+                .current
+                .limits
+                .idle_upstreams
+                .div_ceil(self.worker.shared.workers)
+                .max(2),
             keep: self.current.limits.idle_upstream_timeout,
         });
         Box::pin(h1::client::exchange(connection, berth, request, terms)).await
@@ -281,7 +294,9 @@ impl Sending<'_> {
         loop {
             let channels = pool.channels(endpoint);
             let count = channels.len();
-            let best = channels.into_iter().min_by_key(h2::client::Channel::streams);
+            let best = channels
+                .into_iter()
+                .min_by_key(h2::client::Channel::streams);
             if let Some(best) = best
                 && (!best.is_crowded() || count >= MOST)
             {
@@ -313,7 +328,10 @@ impl Sending<'_> {
         let stream = Box::pin(connect::dial(&dial)).await?;
         let took = started.elapsed();
         trail.connected(took);
-        self.compiled.upstream.stats().connected(self.worker.index, took);
+        self.compiled
+            .upstream
+            .stats()
+            .connected(self.worker.index, took);
         Ok(stream)
     }
 }

@@ -67,7 +67,10 @@ pub(crate) async fn handle(
 
 fn fail(error: &Error, trail: &mut Trail) -> Response {
     trail.failed(error);
-    if matches!(error, Error::Request(_) | Error::ClientTimeout | Error::BodyTooLarge) {
+    if matches!(
+        error,
+        Error::Request(_) | Error::ClientTimeout | Error::BodyTooLarge
+    ) {
         trail.close();
     }
     tracing::debug!(%error, "request failed");
@@ -126,7 +129,10 @@ impl Refusal {
 
     /// Whether the connection must not be used after it.
     fn closes(self) -> bool {
-        matches!(self, Self::Connect | Self::Trace | Self::PolicyChanged | Self::BodyTooLarge)
+        matches!(
+            self,
+            Self::Connect | Self::Trace | Self::PolicyChanged | Self::BodyTooLarge
+        )
     }
 }
 
@@ -156,7 +162,10 @@ pub(crate) fn decide(
 ) -> Result<Arc<CompiledRoute>, Unserved> {
     check_method(request)?;
     let Some(role) = role else {
-        return Err(Unserved::Refused(Refusal::ForeignTunnel, StatusCode::NOT_FOUND));
+        return Err(Unserved::Refused(
+            Refusal::ForeignTunnel,
+            StatusCode::NOT_FOUND,
+        ));
     };
     let host = request.host.as_str();
     let Some(entry) = snapshot.reachable(host, role) else {
@@ -182,7 +191,10 @@ pub(crate) fn decide(
         Selection::Rule(rule) => Arc::clone(&rule.payload),
         Selection::None => return Err(Unserved::NoRoute),
         Selection::Ambiguous => {
-            return Err(Unserved::Refused(Refusal::AmbiguousPath, StatusCode::BAD_REQUEST));
+            return Err(Unserved::Refused(
+                Refusal::AmbiguousPath,
+                StatusCode::BAD_REQUEST,
+            ));
         }
     };
     check_route(&route, request)?;
@@ -228,9 +240,10 @@ fn unknown(info: &ConnInfo, request: &Request) -> Unserved {
         .tls
         .as_ref()
         .is_some_and(|tls| tls.sni.as_ref() != Some(&request.host));
-    let status = match misdirected {
-        true => StatusCode::MISDIRECTED_REQUEST,
-        false => StatusCode::NOT_FOUND,
+    let status = if misdirected {
+        StatusCode::MISDIRECTED_REQUEST
+    } else {
+        StatusCode::NOT_FOUND
     };
     Unserved::Refused(Refusal::UnknownHost, status)
 }
@@ -285,7 +298,10 @@ fn check_tls(
         ClientIdentity::Verified(_) => false,
     };
     if refused {
-        return Err(Unserved::Refused(Refusal::ClientCertificate, StatusCode::BAD_REQUEST));
+        return Err(Unserved::Refused(
+            Refusal::ClientCertificate,
+            StatusCode::BAD_REQUEST,
+        ));
     }
     Ok(())
 }
@@ -294,7 +310,10 @@ fn check_tls(
 fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unserved> {
     if let Some(most) = route.max_body {
         if request.body.length().is_some_and(|length| length > most) {
-            return Err(Unserved::Refused(Refusal::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(Unserved::Refused(
+                Refusal::BodyTooLarge,
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ));
         }
         request.body.limit(most);
     }
@@ -302,9 +321,10 @@ fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unser
         return Ok(());
     }
     match request.upgrade.take() {
-        Some(Upgrade::Connect) => {
-            Err(Unserved::Refused(Refusal::NoWebSocket, StatusCode::NOT_IMPLEMENTED))
-        }
+        Some(Upgrade::Connect) => Err(Unserved::Refused(
+            Refusal::NoWebSocket,
+            StatusCode::NOT_IMPLEMENTED,
+        )),
         // The handshake goes on as the plain request that it also is (D-85).
         Some(Upgrade::Key(_)) | None => Ok(()),
     }
@@ -312,7 +332,14 @@ fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unser
 
 /// Whether the request may be sent twice without harm (RFC 9110 §9.2.2).
 pub(crate) fn is_idempotent(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+    ]
+    .contains(method)
 }
 
 /// Adds what the backend must know of the client.
@@ -329,9 +356,10 @@ pub(crate) fn set_forwarding(
     let host = host.map_err(|_| Violation::HOST)?;
     let proxies = &info.door.spec().trust_forwarded;
     let trusted = proxies.contains(info.client.ip());
-    let forwarded = match trusted {
-        true => headers::forwarded_client(&request.headers, proxies),
-        false => None,
+    let forwarded = if trusted {
+        headers::forwarded_client(&request.headers, proxies)
+    } else {
+        None
     };
     if let Some(client) = forwarded {
         trail.forwarded(client);

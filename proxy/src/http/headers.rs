@@ -31,7 +31,8 @@ pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwa
 pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 const NOMINATED: Violation = Violation::new("H-13", "nominated-field", StatusCode::BAD_REQUEST);
-const UNDERSCORE: Violation = Violation::new("H-12", "underscore-spelling", StatusCode::BAD_REQUEST);
+const UNDERSCORE: Violation =
+    Violation::new("H-12", "underscore-spelling", StatusCode::BAD_REQUEST);
 
 /// The tokens of `Connection`.
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -61,7 +62,9 @@ pub(crate) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
 /// How long the sender keeps an idle connection, if it says so (`Keep-Alive: timeout=5`).
 pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
-    let seconds = text.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let seconds = text
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?;
     seconds.parse().ok().map(Duration::from_secs)
 }
 
@@ -70,10 +73,16 @@ pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
 pub(crate) fn forwarded_client(headers: &HeaderMap, trusted: &CidrSet) -> Option<IpAddr> {
     let mut found = None;
     let values: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-    let hops = values.iter().rev().flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
+    let hops = values
+        .iter()
+        .rev()
+        .flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
     for hop in hops {
         let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
-        let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let text = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
         let address = cidr::fold(text.parse().ok()?);
         found = Some(address);
         if !trusted.contains(address) {
@@ -233,7 +242,12 @@ pub(crate) fn set_forwarding(
 ) -> Result<(), Violation> {
     refuse_spellings(headers)?;
     if forwarding.trusted {
-        let keeps = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT];
+        let keeps = [
+            X_FORWARDED_FOR,
+            X_FORWARDED_PROTO,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PORT,
+        ];
         remove_where(headers, |name| {
             is_proxy_field(name) && !keeps.iter().any(|keep| keep == name)
         });
@@ -242,8 +256,12 @@ pub(crate) fn set_forwarding(
         if !matches!(proto, Some(b"http" | b"https")) {
             headers.insert(X_FORWARDED_PROTO, proto_of(forwarding.secure));
         }
-        headers.entry(X_FORWARDED_HOST).or_insert(forwarding.host.clone());
-        headers.entry(X_FORWARDED_PORT).or_insert(forwarding.port.clone());
+        headers
+            .entry(X_FORWARDED_HOST)
+            .or_insert(forwarding.host.clone());
+        headers
+            .entry(X_FORWARDED_PORT)
+            .or_insert(forwarding.port.clone());
     } else {
         remove_where(headers, is_proxy_field);
         headers.insert(X_FORWARDED_FOR, forwarding.client.clone());
@@ -387,7 +405,12 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(headers["x-real-ip"], "192.0.2.7");
         assert_eq!(headers["x-forwarded-proto"], "https");
-        for gone in ["forwarded", "cf-connecting-ip", "x-original-url", "ssl-client-verify"] {
+        for gone in [
+            "forwarded",
+            "cf-connecting-ip",
+            "x-original-url",
+            "ssl-client-verify",
+        ] {
             assert!(!headers.contains_key(gone), "{gone}");
         }
         assert_eq!(headers["accept"], "*/*");
@@ -395,7 +418,10 @@ mod tests {
 
     #[test]
     fn a_trusted_proxy_is_added_to() {
-        let mut headers = map(&[("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "http")]);
+        let mut headers = map(&[
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-proto", "http"),
+        ]);
         forward(&mut headers, true).unwrap();
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
         assert_eq!(headers["x-forwarded-proto"], "http");
@@ -406,7 +432,10 @@ mod tests {
         let trusted = CidrSet::new(["10.0.0.0/8".parse().unwrap()]);
         for (chain, client) in [
             ("192.0.2.1, 10.0.0.2", Some("192.0.2.1")),
-            ("198.51.100.9, 192.0.2.1, 10.0.0.2, 10.0.0.1", Some("192.0.2.1")),
+            (
+                "198.51.100.9, 192.0.2.1, 10.0.0.2, 10.0.0.1",
+                Some("192.0.2.1"),
+            ),
             ("10.0.0.3, 10.0.0.2", Some("10.0.0.3")),
             ("192.0.2.1, unknown", None),
             ("[2001:db8::1]", Some("2001:db8::1")),
@@ -421,16 +450,29 @@ mod tests {
 
     #[test]
     fn protected_fields_can_neither_be_nominated_nor_respelled() {
-        for token in ["cookie", "authorization", "x-forwarded-for", "content-length"] {
+        for token in [
+            "cookie",
+            "authorization",
+            "x-forwarded-for",
+            "content-length",
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONNECTION, HeaderValue::from_static(token));
             assert_eq!(strip_request(&mut headers), Err(NOMINATED), "{token}");
         }
-        let mut headers = map(&[("connection", "x-mine, close"), ("x-mine", "1"), ("te", "gzip")]);
+        let mut headers = map(&[
+            ("connection", "x-mine, close"),
+            ("x-mine", "1"),
+            ("te", "gzip"),
+        ]);
         let options = strip_request(&mut headers).unwrap();
         assert!(options.close && headers.is_empty());
         for name in ["x_forwarded_for", "x-forwarded_for", "content_length"] {
-            assert_eq!(forward(&mut map(&[(name, "1")]), false), Err(UNDERSCORE), "{name}");
+            assert_eq!(
+                forward(&mut map(&[(name, "1")]), false),
+                Err(UNDERSCORE),
+                "{name}"
+            );
         }
         assert!(forward(&mut map(&[("grpc_custom", "1")]), false).is_ok());
     }

@@ -21,12 +21,18 @@ pub(crate) fn page(status: StatusCode) -> Response {
     if status == StatusCode::MISDIRECTED_REQUEST {
         return response;
     }
-    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or("Error"));
+    let text = format!(
+        "{} {}\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Error")
+    );
     response.body = Body::full(Bytes::from(text));
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers.insert(header::CONTENT_TYPE, plain);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

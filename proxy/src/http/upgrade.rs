@@ -114,14 +114,19 @@ pub(crate) fn new_key() -> HeaderValue {
 
 /// Whether a key is the base64 form of 16 bytes.
 pub(crate) fn is_key(key: &HeaderValue) -> bool {
-    STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16)
+    STANDARD
+        .decode(key.as_bytes())
+        .is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// Adds the fields that ask for an upgrade. `Connection` is written by the encoder.
 pub(crate) fn ask(headers: &mut HeaderMap, key: &HeaderValue) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(
+        header::SEC_WEBSOCKET_VERSION,
+        HeaderValue::from_static("13"),
+    );
 }
 
 /// Whether a 101 is the answer to this key (D-88).

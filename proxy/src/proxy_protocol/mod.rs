@@ -1,6 +1,6 @@
 //! The PROXY protocol, both ways, without any input or output of its own.
 //!
-//! [`parse`] reads the one header that a trusted peer must send first (P-01 to P-16), [`encode`]
+//! [`parse`] reads the one header that a trusted peer must send first (P-01 to P-16), [`encode()`]
 //! writes the one that a backend may ask for (P-17, P-18). A header tells who the client is, so
 //! there is no leniency: a byte that no valid header can have is an error as soon as it is there,
 //! and what lies behind the header is left to TLS or HTTP untouched (P-15).

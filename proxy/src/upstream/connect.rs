@@ -46,7 +46,10 @@ pub(crate) async fn dial(dial: &Dial<'_>) -> Result<Stream, Error> {
     {
         let header = proxy_protocol::encode(version, client, local);
         let writing = tokio::time::timeout(dial.timeout, stream.write_all(&header));
-        writing.await.map_err(|_| Error::ConnectTimeout)?.map_err(Error::Connect)?;
+        writing
+            .await
+            .map_err(|_| Error::ConnectTimeout)?
+            .map_err(Error::Connect)?;
     }
     match dial.compiled.connector(dial.endpoint.protocol()) {
         None => Ok(stream),

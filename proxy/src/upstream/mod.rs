@@ -1,10 +1,10 @@
 //! Where requests go: endpoints, how one is chosen, and how their state is known.
 
 pub mod balance;
+pub(crate) mod connect;
 pub mod destination;
 pub mod endpoint;
 pub mod health;
-pub(crate) mod connect;
 pub mod outlier;
 pub(crate) mod pool;
 pub mod resolve;

@@ -33,7 +33,10 @@ pub(crate) struct Opening<'a> {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.pool.opening.borrow_mut().retain(|endpoint| *endpoint != self.endpoint);
+        self.pool
+            .opening
+            .borrow_mut()
+            .retain(|endpoint| *endpoint != self.endpoint);
         self.pool.opened.notify_waiters();
     }
 }
@@ -60,7 +63,9 @@ impl Berth {
     /// The backend closes after `announced`: we give up the connection a second earlier.
     pub(crate) fn no_longer_than(mut self, announced: Option<Duration>) -> Self {
         if let Some(announced) = announced {
-            self.keep = self.keep.min(announced.saturating_sub(Duration::from_secs(1)));
+            self.keep = self
+                .keep
+                .min(announced.saturating_sub(Duration::from_secs(1)));
         }
         self
     }
@@ -120,7 +125,10 @@ impl Pool {
             return None;
         }
         opening.push(endpoint);
-        Some(Opening { pool: self, endpoint })
+        Some(Opening {
+            pool: self,
+            endpoint,
+        })
     }
 
     /// Completes when some connection has been opened, or could not be.
@@ -129,7 +137,11 @@ impl Pool {
     }
 
     pub(crate) fn add_channel(&self, endpoint: u32, channel: Channel) {
-        self.channels.borrow_mut().entry(endpoint).or_default().push(channel);
+        self.channels
+            .borrow_mut()
+            .entry(endpoint)
+            .or_default()
+            .push(channel);
     }
 
     /// Drops what has been idle for too long or was closed by the backend, and everything of

@@ -24,8 +24,7 @@ use show::at;
 const BETWEEN_READINGS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &StatusArgs) -> Exit {
-    let given = args.admin.as_ref().map(ToString::to_string);
-    let addresses = match &given {
+    let addresses = match &args.admin {
         Some(address) => given_address(address),
         None => configured_addresses(&args.config.config),
     };

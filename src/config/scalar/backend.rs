@@ -101,7 +101,9 @@ pub(in crate::config) fn backend(text: &str) -> Parsed<BackendText<'_>> {
         } else {
             80
         };
-        return Err(Misfit::new("the port is missing").instead(format!("{text}:{usual}")));
+        // Without a scheme too, HTTP is what is meant nearly always.
+        let scheme = if known.is_none() { "http://" } else { "" };
+        return Err(Misfit::new("the port is missing").instead(format!("{scheme}{text}:{usual}")));
     };
     let bare = host.as_str();
     let literal = bare

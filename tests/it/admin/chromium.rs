@@ -60,19 +60,20 @@ impl Chromium {
             _process: process,
             _profile: profile,
         };
-        let target = chromium.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = chromium.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let attached = chromium.call("Target.attachToTarget", attach);
-        chromium.session = attached["sessionId"].as_str().unwrap().to_owned();
+        let attached = chromium.call("Target.attachToTarget", &attach);
+        let session = attached["sessionId"].as_str().unwrap();
+        session.clone_into(&mut chromium.session);
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            chromium.call(domain, json!({}));
+            chromium.call(domain, &json!({}));
         }
-        chromium.call("Page.navigate", json!({"url": url}));
+        chromium.call("Page.navigate", &json!({"url": url}));
         chromium
     }
 
     /// Calls a method of the protocol.
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut call = json!({"id": self.last, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -109,7 +110,7 @@ impl Chromium {
     /// What an expression is on the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut result = self.call("Runtime.evaluate", params);
+        let mut result = self.call("Runtime.evaluate", &params);
         assert!(
             result["exceptionDetails"].is_null(),
             "{expression}: {result}"
@@ -146,19 +147,22 @@ impl Chromium {
             if kind == "keyDown" && !text.is_empty() {
                 event["text"] = json!(text);
             }
-            self.call("Input.dispatchKeyEvent", event);
+            self.call("Input.dispatchKeyEvent", &event);
         }
     }
 
     /// Types a text where the focus is.
     pub(crate) fn write(&mut self, text: &str) {
-        self.call("Input.insertText", json!({"text": text}));
+        self.call("Input.insertText", &json!({"text": text}));
     }
 
     /// Prefers `light` or `dark`.
     pub(crate) fn prefer(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
-        self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
         self.wait(&format!(
             "matchMedia('(prefers-color-scheme: {scheme})').matches"
         ));
@@ -168,7 +172,7 @@ impl Chromium {
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1,
             "mobile": width < 600});
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
         self.wait(&format!("innerWidth === {width}"));
     }
 

@@ -149,7 +149,7 @@ fn the_page_is_used_by_keyboard_alone() {
     }
     assert_eq!(page.text(active()), "Host", "the focus stays over updates");
     // Names and roles, as assistive technology is told them.
-    let tree = page.call("Accessibility.getFullAXTree", json!({}));
+    let tree = page.call("Accessibility.getFullAXTree", &json!({}));
     let roles = |role: &str| {
         let nodes = tree["nodes"].as_array().unwrap().iter();
         nodes.filter(|node| node["role"]["value"] == role).count()
