@@ -2,7 +2,7 @@
 //!
 //! Who may see which host is decided by an ordered list of rules, a default that is never public,
 //! and guards that no rule can overrule. This module is plain data without a file format: a source
-//! fills [`PolicyConfig`], [`compile`] turns it into the rules that the data plane reads.
+//! fills [`PolicyConfig`], [`compile()`] turns it into the rules that the data plane reads.
 
 mod addresses;
 mod compile;
