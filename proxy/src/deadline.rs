@@ -22,6 +22,11 @@ impl Deadline {
         self.due = Instant::now().checked_add(after);
     }
 
+    /// Whether it is set.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Removes it.
     pub(crate) fn disarm(&mut self) {
         self.due = None;

@@ -28,6 +28,8 @@ pub(crate) struct ConnInfo {
     pub client_text: HeaderValue,
     /// What TLS showed.
     pub tls: Option<TlsInfo>,
+    /// Our port as it goes into fields.
+    pub port_text: HeaderValue,
 }
 
 /// What the TLS handshake showed.
@@ -63,6 +65,7 @@ impl ConnInfo {
             verified: true,
             client_from: "socket",
             client_text: address_text(client.ip()),
+            port_text: HeaderValue::from(local.port()),
             tls: None,
         }
     }
@@ -74,6 +77,7 @@ impl ConnInfo {
         self.client_from = "proxy_protocol";
         if let Some(destination) = destination {
             self.local = SocketAddr::new(cidr::fold(destination.ip()), destination.port());
+            self.port_text = HeaderValue::from(destination.port());
         }
     }
 

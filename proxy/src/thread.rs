@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::access_log::{AccessLog, WorkerLog};
+use crate::blueprint::ListenerKind;
 use crate::conn;
 use crate::listen::{BindKey, Patience};
 use crate::shared::Shared;
@@ -296,7 +297,7 @@ async fn accept(
 /// Serves a connection here, or hands it to a worker with clearly less to do.
 fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>) {
     let shared = &worker.shared;
-    if !shared.has_room() {
+    if !shared.has_room() && !is_admin(worker, door) {
         // Closed before TLS: the cheapest answer there is (L-80).
         return;
     }
@@ -322,6 +323,13 @@ fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>)
         }
     }
     serve(worker, stream, door);
+}
+
+/// Operators are let in when nobody else is (L-93).
+fn is_admin(worker: &Worker, door: &str) -> bool {
+    let current = worker.current();
+    let door = current.snapshot.door(door);
+    door.is_some_and(|door| door.spec().kind == ListenerKind::Admin)
 }
 
 fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {

@@ -16,7 +16,7 @@ use crate::http::message::Request;
 use crate::info::ConnInfo;
 use crate::snapshot::CompiledRoute;
 use crate::upstream::Endpoint;
-use crate::worker::Worker;
+use crate::worker::{Relayed, Worker};
 
 /// The record of one request in the making; written when it is dropped.
 pub(crate) struct Trail {
@@ -37,7 +37,7 @@ pub(crate) struct Trail {
     connect: Option<Duration>,
     first_byte: Option<Duration>,
     status: u16,
-    bytes_in: Rc<Cell<u64>>,
+    bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
     rule: &'static str,
     termination: Termination,
@@ -45,11 +45,14 @@ pub(crate) struct Trail {
     complete: bool,
     /// The client as trusted proxies say.
     forwarded: Option<IpAddr>,
+    role: Role,
 }
 
 impl Trail {
-    pub(crate) fn new(worker: &Rc<Worker>, info: &Rc<ConnInfo>, request: &Request) -> Self {
-        let field = |name| request.headers.get(name).cloned();
+    pub(crate) fn new(worker: &Rc<Worker>, info: &Rc<ConnInfo>, request: &mut Request) -> Self {
+        let logged = worker.log.is_on();
+        let field = |name| request.headers.get(name).filter(|_| logged).cloned();
+        let (user_agent, referer) = (field(header::USER_AGENT), field(header::REFERER));
         Self {
             worker: Rc::clone(worker),
             info: Rc::clone(info),
@@ -58,8 +61,8 @@ impl Trail {
             version: request.version,
             host: request.host.clone(),
             target: request.target.clone(),
-            user_agent: field(header::USER_AGENT),
-            referer: field(header::REFERER),
+            user_agent,
+            referer,
             request_id: None,
             route: None,
             endpoint: None,
@@ -75,11 +78,26 @@ impl Trail {
             closes: false,
             complete: false,
             forwarded: None,
+            role: info.door.spec().role,
         }
     }
 
-    pub(crate) fn host(&self) -> &CanonicalHost {
-        &self.host
+    fn bytes_in(&self) -> u64 {
+        self.bytes_in.as_ref().map_or(0, |bytes| bytes.get())
+    }
+
+    /// The request as a stream that is relayed from now on.
+    pub(crate) fn relayed(&self) -> Relayed {
+        Relayed {
+            host: self.host.clone(),
+            path: self.target.path().to_owned(),
+            role: self.role,
+        }
+    }
+
+    /// The role under which the request is judged.
+    pub(crate) fn judged_as(&mut self, role: Role) {
+        self.role = role;
     }
 
     pub(crate) fn routed(&mut self, route: &Arc<CompiledRoute>) {
@@ -213,7 +231,7 @@ impl Trail {
                 .map_or("", |endpoint| endpoint.label()),
             attempts: self.attempts,
             status: self.status,
-            bytes_in: self.bytes_in.get(),
+            bytes_in: self.bytes_in(),
             bytes_out: self.bytes_out,
             timings: Timings {
                 total,
@@ -250,7 +268,7 @@ impl Drop for Trail {
             self.termination = Termination::ClientRequest;
         }
         if let Some(route) = &self.route {
-            let (bytes_in, bytes_out) = (self.bytes_in.get(), self.bytes_out);
+            let (bytes_in, bytes_out) = (self.bytes_in(), self.bytes_out);
             route
                 .stats
                 .record(self.worker.index, self.status, total, bytes_in, bytes_out);

@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use adit_route::CanonicalHost;
+use adit_route::{CanonicalHost, Role};
+use bytes::BytesMut;
 use http::HeaderValue;
 use tokio::sync::Notify;
 
@@ -32,6 +33,7 @@ pub(crate) struct Worker {
     pub log: WorkerLog,
     pub random: RefCell<fastrand::Rng>,
     pub retries: RetryBudget,
+    pub scratch: Scratch,
     current: RefCell<Rc<Current>>,
     connections: RefCell<HashMap<u64, Rc<LiveState>, foldhash::fast::RandomState>>,
     next_id: Cell<u64>,
@@ -56,6 +58,7 @@ impl Worker {
             log,
             random: RefCell::new(fastrand::Rng::new()),
             retries: RetryBudget::default(),
+            scratch: Scratch::default(),
             current: RefCell::new(Rc::new(Current::new(snapshot))),
             connections: RefCell::default(),
             next_id: Cell::new(index as u64),
@@ -164,14 +167,23 @@ impl Worker {
             let role = info.door.spec().role;
             let hidden =
                 |sni: &CanonicalHost| current.snapshot.reachable(sni.as_str(), role).is_none();
+            let refused = |relayed: &Relayed| {
+                let entry = current
+                    .snapshot
+                    .reachable(relayed.host.as_str(), relayed.role);
+                !entry.is_some_and(|entry| {
+                    let verdict = entry.verdict(relayed.host.as_str(), &relayed.path);
+                    let from = verdict.from.as_ref();
+                    verdict.class.reaches(relayed.role)
+                        && from.is_none_or(|from| info.verified && from.contains(info.client.ip()))
+                })
+            };
             let sni = info.tls.as_ref().and_then(|tls| tls.sni.as_ref());
             if sni.is_some_and(hidden) || current.snapshot.door(&info.door.spec().name).is_none() {
                 state.close();
             }
-            for host in state.relayed.borrow().iter() {
-                if hidden(host) {
-                    state.cut();
-                }
+            if state.relayed.borrow().iter().any(refused) {
+                state.cut();
             }
         });
     }
@@ -217,16 +229,25 @@ pub(crate) struct LiveState {
     waker: RefCell<Option<Waker>>,
     cut: Notify,
     is_cut: Cell<bool>,
-    /// Hosts of upgraded or passed-through streams, which no further request checks.
-    relayed: RefCell<Vec<CanonicalHost>>,
+    /// Upgraded and passed-through streams, which no further request checks.
+    relayed: RefCell<Vec<Relayed>>,
+}
+
+/// What a stream was let through by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub host: CanonicalHost,
+    pub path: String,
+    /// The role under which it was admitted.
+    pub role: Role,
 }
 
 impl Live {
-    /// Notes that bytes of this host are relayed from now on.
-    pub(crate) fn relays(&self, host: &CanonicalHost) {
+    /// Notes that bytes are relayed from now on.
+    pub(crate) fn relays(&self, stream: Relayed) {
         let mut relayed = self.state.relayed.borrow_mut();
-        if !relayed.contains(host) {
-            relayed.push(host.clone());
+        if !relayed.contains(&stream) {
+            relayed.push(stream);
         }
     }
 
@@ -297,6 +318,32 @@ impl Drop for Live {
             .store(self.worker.open(), Ordering::Relaxed);
         if self.worker.open() == 0 {
             self.worker.empty.notify_waiters();
+        }
+    }
+}
+
+/// Buffers for heads on their way out, used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch(RefCell<Vec<BytesMut>>);
+
+impl Scratch {
+    const SIZE: usize = 2 * 1024;
+    const LARGEST: usize = 16 * 1024;
+    const MOST: usize = 64;
+
+    /// An empty buffer.
+    pub(crate) fn take(&self) -> BytesMut {
+        let mut buffer = self.0.borrow_mut().pop().unwrap_or_default();
+        buffer.reserve(Self::SIZE);
+        buffer
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn put(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let mut buffers = self.0.borrow_mut();
+        if buffers.len() < Self::MOST && (1..=Self::LARGEST).contains(&buffer.capacity()) {
+            buffers.push(buffer);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! in the log, and shows on `/readyz` and in metrics until it is put right.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,7 +45,12 @@ pub(super) struct Control {
     pub said: Option<String>,
     pub predecessor: Option<Predecessor>,
     pub watch: Watch,
+    pub signals: Signals,
+    pub next_look: tokio::time::Instant,
 }
+
+/// How often files are looked at without a notification.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 enum Wake {
     Terminate,
@@ -73,14 +79,15 @@ impl fmt::Display for Refusal {
     }
 }
 
-struct Signals {
+/// The signals that are taken, from before the first file is read.
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -104,6 +111,12 @@ impl Control {
         mut inherited: Inherited,
     ) -> Result<(), Exit> {
         let refusal = first.refused.map(|report| report.render(false));
+        let taken = taken_addresses(&first.loaded.config, &inherited);
+        if !taken.is_empty() {
+            let help = "`ss -ltnp` shows who it is; `--take-over` replaces an adit that runs";
+            eprintln!("adit: it cannot listen:\n{taken}\n{help}");
+            return Err(Exit::Failed);
+        }
         match self.publish(&first.loaded, &mut inherited).await {
             Ok(_) => {}
             Err(Refusal::Invalid(report)) => {
@@ -138,27 +151,31 @@ impl Control {
         if let Some(predecessor) = self.predecessor.take() {
             predecessor.release();
         }
+        self.say_where();
         let mainpid = std::process::id();
         handover::notify(self.options.managed, &format!("READY=1\nMAINPID={mainpid}"));
         Ok(())
     }
 
+    /// Says that it serves, and where.
+    fn say_where(&self) {
+        let doors = self.proxy.addresses().into_iter().map(|(name, at)| {
+            let at: Vec<_> = at.iter().map(ToString::to_string).collect();
+            format!("{name} {}", at.join(" "))
+        });
+        let listeners = doors.collect::<Vec<_>>().join(", ");
+        tracing::info!(listeners, hosts = self.config.routes.hosts.len(), "serving");
+    }
+
     /// Serves until told to stop.
     pub(super) async fn run(mut self) -> Exit {
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => return failed("signals cannot be received", &error),
-        };
         let succession = self.succession();
         let mut successor: Option<tokio::net::UnixStream> = None;
         loop {
-            match self
-                .wake(&mut signals, succession.as_ref(), &mut successor)
-                .await
-            {
+            match self.wake(succession.as_ref(), &mut successor).await {
                 Wake::Terminate => {
                     let grace = self.config.limits.shutdown_grace;
-                    return self.stop(&mut signals, grace).await;
+                    return self.stop(grace).await;
                 }
                 Wake::Reload => {
                     self.access_log.reopen();
@@ -171,6 +188,7 @@ impl Control {
                     self.watch();
                 }
                 Wake::Look => {
+                    self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
                     self.rotate_tickets();
                     self.reload(false).await;
                     self.watch();
@@ -185,14 +203,14 @@ impl Control {
                 }
                 Wake::Successor(stream) => {
                     let tickets = self.tickets.export();
-                    match handover::hand_over(stream, &self.proxy, &tickets) {
+                    match handover::hand_over(stream, &self.proxy, &tickets).await {
                         Ok(stream) => successor = Some(stream),
                         Err(error) => tracing::warn!(%error, "a hand-over failed; serving on"),
                     }
                 }
                 Wake::SuccessorReady(true) => {
                     tracing::info!("the successor is ready, draining");
-                    return self.stop(&mut signals, Duration::ZERO).await;
+                    return self.stop(Duration::ZERO).await;
                 }
                 Wake::SuccessorReady(false) => {
                     tracing::warn!("the successor went away before it was ready; serving on");
@@ -203,11 +221,9 @@ impl Control {
 
     async fn wake(
         &mut self,
-        signals: &mut Signals,
         succession: Option<&Succession>,
         successor: &mut Option<tokio::net::UnixStream>,
     ) -> Wake {
-        const LOOK_EVERY: Duration = Duration::from_secs(30);
         let next = async {
             match succession {
                 Some(succession) => succession.next().await,
@@ -223,14 +239,14 @@ impl Control {
         // Each branch can be dropped at any point: nothing is taken before it completes, but for
         // the word of a successor, which is all that it ever says.
         let wake = tokio::select! {
-            _ = signals.terminate.recv() => Wake::Terminate,
-            _ = signals.interrupt.recv() => Wake::Terminate,
-            _ = signals.hangup.recv() => Wake::Reload,
+            _ = self.signals.terminate.recv() => Wake::Terminate,
+            _ = self.signals.interrupt.recv() => Wake::Terminate,
+            _ = self.signals.hangup.recv() => Wake::Reload,
             () = self.watch.changed() => Wake::Changed,
             Some(answer) = self.inspections.recv() => Wake::Inspect(answer),
             stream = next => Wake::Successor(stream),
             ready = ready => Wake::SuccessorReady(ready),
-            () = tokio::time::sleep(LOOK_EVERY) => Wake::Look,
+            () = tokio::time::sleep_until(self.next_look) => Wake::Look,
         };
         if matches!(wake, Wake::SuccessorReady(_)) {
             *successor = None;
@@ -337,6 +353,9 @@ impl Control {
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 Refusal::Failed(lines.join("\n"))
             })?;
+        for key in fixed_at_start(&self.config, config) {
+            tracing::warn!("`{key}` has changed: it takes hold after a restart");
+        }
         self.certificates = certificates;
         self.config = Arc::new(config.clone());
         self.said = None;
@@ -387,25 +406,65 @@ impl Control {
 
     /// Not ready, then a pause for balancers, then the drain, then the end. A second signal ends at
     /// once.
-    async fn stop(self, signals: &mut Signals, grace: Duration) -> Exit {
+    async fn stop(mut self, grace: Duration) -> Exit {
         let started = Instant::now();
         handover::notify(self.options.managed, "STOPPING=1");
         self.tell(Phase::Draining, &[]);
         let patience = self.config.limits.drain_timeout;
-        tracing::info!(connections = self.proxy.connections(), "stopping");
+        tracing::info!(
+            connections = self.proxy.connections(),
+            grace_seconds = grace.as_secs_f32(),
+            "stopping; a second signal ends it at once"
+        );
         let ending = async {
             tokio::time::sleep(grace).await;
             self.proxy.drain(patience).await;
         };
         tokio::select! {
             () = ending => {}
-            () = signals.stop() => tracing::warn!("second signal, ending at once"),
+            () = self.signals.stop() => tracing::warn!("second signal, ending at once"),
         }
         self.proxy.stop().await;
         self.access_log.finish(Duration::from_secs(2));
         tracing::info!(seconds = started.elapsed().as_secs_f32(), "stopped");
         Exit::Fine
     }
+}
+
+/// What has changed and is set up once for the life of the process.
+fn fixed_at_start(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
+    let changes = [
+        ("workers", before.workers != after.workers),
+        ("log.format", before.log.format != after.log.format),
+        ("accessLog", before.access_log != after.access_log),
+    ];
+    let changed = changes.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| key)
+}
+
+/// Addresses at which somebody listens already, one to a line. Workers share their addresses
+/// (SO_REUSEPORT), so the kernel would let a second adit of the same user in beside the first one,
+/// and each would be given a part of the clients.
+fn taken_addresses(config: &Config, inherited: &Inherited) -> String {
+    let ours = |address: &SocketAddr| inherited.unused().any(|unused| unused == address);
+    let is_taken = |address: &SocketAddr| {
+        let tried = std::net::TcpListener::bind(address);
+        tried.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    let unbound = config
+        .listeners
+        .iter()
+        // What is bound to an interface may have the address of another interface beside it.
+        .filter(|spec| spec.interface.is_none());
+    let taken = unbound.flat_map(|spec| {
+        let addresses = spec.binds.iter().filter(|address| address.port() != 0);
+        let taken = addresses.filter(|address| !ours(address) && is_taken(address));
+        taken.map(|address| {
+            let name = &spec.name;
+            format!("  listener {name}: somebody listens on {address} already")
+        })
+    });
+    taken.collect::<Vec<_>>().join("\n")
 }
 
 /// Waits until nothing has changed for 50 ms, at most 250 ms.

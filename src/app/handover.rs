@@ -4,7 +4,7 @@
 //! listening sockets and the ticket secrets, starts, and says when it is ready; only then does the
 //! process before it drain. If the successor goes away first, nothing has happened.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -155,17 +155,21 @@ impl Succession {
 }
 
 /// Gives a successor what it needs. The answer comes back when it is ready.
-pub(super) fn hand_over(
-    stream: tokio::net::UnixStream,
+pub(super) async fn hand_over(
+    mut stream: tokio::net::UnixStream,
     proxy: &Proxy,
     tickets: &[u8],
 ) -> io::Result<tokio::net::UnixStream> {
-    let mut stream = stream.into_std()?;
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    // Whoever opens the socket and says nothing does not hold up signals and reloads for long.
+    const GREETING_WITHIN: Duration = Duration::from_millis(500);
     let mut greeting = [0; GREETING.len()];
-    stream.read_exact(&mut greeting)?;
+    let greeted = tokio::time::timeout(GREETING_WITHIN, stream.read_exact(&mut greeting));
+    greeted
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     if greeting != *GREETING {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,

@@ -28,7 +28,7 @@ use crate::commands::{Exit, colors_on_stderr};
 use crate::config::{self, AccessFormat, AccessTarget, Config, Loaded, Report};
 use crate::telemetry;
 
-use control::Control;
+use control::{Control, LOOK_EVERY, Signals};
 use handover::Predecessor;
 use state::State;
 use watch::Watch;
@@ -86,6 +86,7 @@ pub(crate) fn run(options: &Options) -> Exit {
 /// Serves until told to stop; `serving` is called once the first generation is published.
 pub(crate) fn run_with(options: &Options, serving: impl FnOnce(&Proxy)) -> Exit {
     adit_sys::limits::raise_descriptor_limit();
+    purge_in_background();
     let inherited = handover::from_service_manager(options.managed);
     let state = match State::open(options.state_dir.as_deref()) {
         Ok(state) => state,
@@ -94,10 +95,6 @@ pub(crate) fn run_with(options: &Options, serving: impl FnOnce(&Proxy)) -> Exit 
             return Exit::Failed;
         }
     };
-    let first = match first_configuration(options, &state) {
-        Ok(first) => first,
-        Err(exit) => return exit,
-    };
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
@@ -105,8 +102,17 @@ pub(crate) fn run_with(options: &Options, serving: impl FnOnce(&Proxy)) -> Exit 
         Ok(runtime) => runtime,
         Err(error) => return failed("the runtime cannot be started", &error),
     };
+    // From here on a signal is kept for the control loop and no longer ends the process.
+    let signals = match runtime.block_on(async { Signals::new() }) {
+        Ok(signals) => signals,
+        Err(error) => return failed("signals cannot be received", &error),
+    };
+    let first = match first_configuration(options, &state) {
+        Ok(first) => first,
+        Err(exit) => return exit,
+    };
     runtime.block_on(async {
-        let control = match start(options, state, inherited, first).await {
+        let control = match start(options, state, inherited, first, signals).await {
             Ok(control) => control,
             Err(exit) => return exit,
         };
@@ -133,7 +139,9 @@ fn first_configuration(options: &Options, state: &State) -> Result<First, Exit> 
         Err(report) => report,
     };
     eprint!("{}", report.render(colors_on_stderr()));
-    match state.last_good() {
+    // A successor that cannot serve what it was told to leaves the place to who serves now.
+    let last_good = state.last_good().filter(|_| !options.take_over);
+    match last_good {
         Some(loaded) => {
             eprintln!("adit: serving the last good configuration from the state directory");
             Ok(First {
@@ -142,6 +150,14 @@ fn first_configuration(options: &Options, state: &State) -> Result<First, Exit> 
             })
         }
         None => Err(Exit::Invalid),
+    }
+}
+
+/// Lets jemalloc give memory back from a thread of its own. Asked for here and not in the build's
+/// settings: started while the allocator itself starts, the thread waits for ever on some systems.
+fn purge_in_background() {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
+        eprintln!("adit: memory is given back by the threads that use it: {error}");
     }
 }
 
@@ -155,12 +171,18 @@ async fn start(
     mut state: State,
     inherited: handover::Inheritance,
     first: First,
+    signals: Signals,
 ) -> Result<Control, Exit> {
     let config = &first.loaded.config;
     let level = telemetry::install(config.log);
     let predecessor = if options.take_over {
         let connected = Predecessor::connect(&state);
-        Some(connected.map_err(|error| failed("there is no adit to take over from", &error))?)
+        Some(connected.map_err(|error| {
+            failed(
+                "there is no adit to take over from (without --take-over it starts by itself)",
+                &error,
+            )
+        })?)
     } else {
         None
     };
@@ -204,6 +226,8 @@ async fn start(
         said: None,
         predecessor,
         watch: Watch::new(),
+        signals,
+        next_look: tokio::time::Instant::now() + LOOK_EVERY,
     };
     control.first(first, sockets).await?;
     Ok(control)

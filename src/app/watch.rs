@@ -74,27 +74,59 @@ impl Watch {
     }
 }
 
-/// A directory itself with its subdirectories, or the directory of a file, links followed.
+/// A directory itself with its subdirectories, or the directory of a file as it is named and as it
+/// is behind links. Each by its real name: two names of one directory share one notification in the
+/// kernel, and giving up one would silence the other.
 fn directories_of(path: &Path) -> Vec<PathBuf> {
+    let real = |directory: &Path| {
+        directory
+            .canonicalize()
+            .unwrap_or_else(|_| directory.into())
+    };
     let mut directories = Vec::new();
     if path.is_dir() {
-        directories.push(path.to_owned());
+        directories.push(real(path));
         let inner = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let inner = inner.map(|entry| entry.path());
         directories.extend(
             inner
-                .map(|entry| entry.path())
-                .filter(|entry| entry.is_dir()),
+                .filter(|entry| entry.is_dir())
+                .map(|entry| real(&entry)),
         );
         return directories;
     }
     let parent = |path: &Path| {
-        path.parent()
+        let parent = path.parent();
+        parent
             .filter(|parent| !parent.as_os_str().is_empty())
             .map(Path::to_owned)
     };
-    directories.push(parent(path).unwrap_or_else(|| PathBuf::from(".")));
-    if let Ok(real) = path.canonicalize() {
-        directories.extend(parent(&real));
+    let named = parent(path).unwrap_or_else(|| PathBuf::from("."));
+    directories.push(real(&named));
+    if let Ok(file) = path.canonicalize() {
+        directories.extend(parent(&file));
     }
     directories
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_two_names_is_watched_once_also_when_the_file_is_gone() {
+        let dir = std::env::temp_dir().join(format!("adit-watch-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(dir.join("real")).unwrap();
+        std::os::unix::fs::symlink(dir.join("real"), dir.join("named")).unwrap();
+        let file = dir.join("named/adit.yaml");
+        std::fs::write(&file, "version: 1").unwrap();
+        let real = dir.join("real").canonicalize().unwrap();
+        let watched = |path: &Path| BTreeSet::from_iter(directories_of(path));
+        assert_eq!(watched(&file), BTreeSet::from([real.clone()]));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(watched(&file), BTreeSet::from([real.clone()]));
+        assert_eq!(watched(&dir.join("named")), BTreeSet::from([real]));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -1,29 +1,28 @@
 //! `adit check`: every error of the configuration at once, each with its place and the way out.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use adit_proxy::explain::Explainer;
 use adit_proxy::tls::CertificateSet;
 use serde_json::json;
 
-use super::{Exit, colors_on_stderr};
+use super::{Exit, colors_on_stderr, say};
 use crate::app::publish;
 use crate::cli::{CheckArgs, Output};
 use crate::config::{
     self, Loaded, Report, Severity, build_diagnostic, certificate_diagnostics, limit_values,
+    uncovered_hosts,
 };
 
 pub(super) fn run(args: &CheckArgs) -> Exit {
     if args.schema {
-        println!("{}", config::json_schema());
+        say(&format!("{}\n", config::json_schema()));
         return Exit::Fine;
     }
     if args.reference {
-        println!(
-            "{}\n{}",
-            config::reference_markdown(),
-            config::limits_markdown()
-        );
+        let (reference, limits) = (config::reference_markdown(), config::limits_markdown());
+        say(&format!("{reference}\n{limits}\n"));
         return Exit::Fine;
     }
     match config::load(&args.config) {
@@ -50,6 +49,9 @@ pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report>
             diagnostics: loaded.warnings,
         });
     }
+    loaded
+        .warnings
+        .extend(uncovered_hosts(config, &certificates));
     let blueprint = publish::blueprint(config, &Arc::new(certificates));
     match Explainer::new(&blueprint) {
         Ok(explainer) => Ok((loaded, explainer)),
@@ -62,7 +64,7 @@ pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report>
 pub(super) fn refused(report: &Report, output: Output) -> Exit {
     match output {
         Output::Text => eprint!("{}", report.render(colors_on_stderr())),
-        Output::Json => println!("{}", report.json()),
+        Output::Json => say(&format!("{}\n", report.json())),
     }
     Exit::Invalid
 }
@@ -80,10 +82,8 @@ fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
                         "source": source(&limit)})
                 })
                 .collect();
-            println!(
-                "{}",
-                json!({"valid": true, "warnings": list, "limits": limits})
-            );
+            let valid = json!({"valid": true, "warnings": list, "limits": limits});
+            say(&format!("{valid}\n"));
         }
         Output::Text => {
             for warning in warnings {
@@ -93,13 +93,13 @@ fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
                 show_limits(loaded);
             }
             let config = &loaded.config;
-            println!(
-                "{}: valid, {} listeners, {} hosts, {} warnings",
+            say(&format!(
+                "{}: valid, {}, {}, {}\n",
                 args.config.display(),
-                config.listeners.len(),
-                config.routes.hosts.len(),
-                warnings.len()
-            );
+                counted(config.listeners.len(), "listener"),
+                counted(config.routes.hosts.len(), "host"),
+                counted(warnings.len(), "warning")
+            ));
         }
     }
     if args.strict && !warnings.is_empty() {
@@ -107,6 +107,11 @@ fn accepted(loaded: &Loaded, args: &CheckArgs) -> Exit {
     } else {
         Exit::Fine
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn source(limit: &config::LimitValue) -> &'static str {
@@ -118,12 +123,13 @@ fn source(limit: &config::LimitValue) -> &'static str {
 }
 
 fn show_limits(loaded: &Loaded) {
-    println!(
-        "{:<26} {:<6} {:>10} {:>10}  source",
+    let mut text = format!(
+        "{:<26} {:<6} {:>10} {:>10}  source\n",
         "limit", "id", "value", "default"
     );
     for limit in limit_values(&loaded.config.limits) {
-        println!(
+        let _ = writeln!(
+            text,
             "{:<26} {:<6} {:>10} {:>10}  {}",
             limit.key,
             limit.id,
@@ -132,4 +138,5 @@ fn show_limits(loaded: &Loaded) {
             source(&limit)
         );
     }
+    say(&text);
 }

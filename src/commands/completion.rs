@@ -3,10 +3,12 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Exit;
+use super::{Exit, say};
 use crate::cli::Cli;
 
 pub(super) fn run(shell: Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "adit", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "adit", &mut script);
+    say(&String::from_utf8_lossy(&script));
     Exit::Fine
 }

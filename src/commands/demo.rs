@@ -11,7 +11,7 @@ use adit_bench::{Kind, Origin, TlsIdentity};
 use adit_proxy::Proxy;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::Exit;
+use super::{Exit, say};
 use crate::app::{self, Options, Source};
 use crate::cli::DemoArgs;
 
@@ -171,7 +171,7 @@ fn introduce(proxy: &Proxy, ca: &str) {
     };
     let mut text = String::new();
     let mut row = |what: &str, how: &str| {
-        let _ = writeln!(text, "  {what:<34} {how}");
+        let _ = writeln!(text, "  {what:<40} {how}");
     };
     row(
         "the admin page, in a browser",
@@ -231,5 +231,7 @@ fn introduce(proxy: &Proxy, ca: &str) {
         &curl("www.example.test", inet, "/"),
     );
     row("metrics", &format!("curl http://127.0.0.1:{adm}/metrics"));
-    println!("adit demo is serving. Ctrl-C ends it.\n\n{text}");
+    say(&format!(
+        "adit demo is serving. Ctrl-C ends it.\n\n{text}\n"
+    ));
 }

@@ -7,7 +7,7 @@ mod explain;
 mod status;
 mod version;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::app;
@@ -45,6 +45,15 @@ pub(crate) fn run(cli: Cli) -> Exit {
         Command::Completion { shell } => completion::run(shell),
         Command::Version(args) => version::run(args.output),
     }
+}
+
+/// Writes an answer to standard output. Whoever reads may have seen enough (`| head`), which is no
+/// failure; the exit code still tells.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Whether colours may be written to standard error.

@@ -4,11 +4,13 @@
 //! keeps its last good content. A bundle in a directory concerns itself alone: it is left out and
 //! spoken of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use adit_proxy::blueprint::{ListenerKind, ListenerSpec};
 use adit_proxy::snapshot::BuildError;
-use adit_proxy::tls::{CertificateFault, CertificateProblem, Outcome};
-use adit_route::Place;
+use adit_proxy::tls::{CertificateFault, CertificateProblem, CertificateSet, Outcome};
+use adit_route::{HostPattern, HostRoutes, HostTls, Place};
 
 use super::model::Config;
 use super::problem::{Code, Severity};
@@ -75,8 +77,62 @@ fn diagnostic(config: &Config, problem: &CertificateProblem) -> Diagnostic {
         found: None,
         allowed: None,
         nearest: None,
-        help: Some(fault.remedy().to_owned()),
+        help: Some(match named.and_then(|at| sources.files.get(at)) {
+            Some(file) if matches!(fault, CertificateFault::KeyExposed { .. }) => {
+                format!("the key is {}: {}", file.key.display(), fault.remedy())
+            }
+            _ => fault.remedy().to_owned(),
+        }),
         related: Vec::new(),
+    }
+}
+
+/// Warnings about hosts whose TLS ends here and that no certificate names: their clients meet a TLS
+/// alert. Certificates may come later, so it is no error.
+pub(crate) fn uncovered_hosts(config: &Config, certificates: &CertificateSet) -> Vec<Diagnostic> {
+    let speaks_tls = |spec: &Arc<ListenerSpec>| matches!(spec.kind, ListenerKind::Https);
+    if !config.listeners.iter().any(speaks_tls) {
+        return Vec::new();
+    }
+    let ends_here = |host: &&HostRoutes| matches!(host.tls, HostTls::Terminate { .. });
+    let hosts = config.routes.hosts.iter().filter(ends_here);
+    let mut sources = HashMap::new();
+    hosts
+        .filter_map(|host| {
+            let example = name_under(&host.pattern)?;
+            certificates.find(&example).is_none().then(|| Diagnostic {
+                severity: Severity::Warning,
+                code: Code::NO_CERTIFICATE,
+                message: format!("no certificate names `{}`", host.pattern),
+                why: Some("clients of the TLS listeners get an alert instead of the host"),
+                place: {
+                    let source = &host.place.source;
+                    let text = sources.entry(source).or_insert_with(|| text_of(source));
+                    line_of(&host.place, text)
+                },
+                path: String::new(),
+                found: None,
+                allowed: None,
+                nearest: None,
+                help: Some(
+                    "add one under `certificates`; `*.example.com` names one label, not \
+                     `a.b.example.com`, and not `example.com`"
+                        .to_owned(),
+                ),
+                related: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+/// A name that a certificate for this pattern must cover: any name of one label stands for all of
+/// them. `None` where it is open which names will be asked for, or where clients send none.
+fn name_under(pattern: &HostPattern) -> Option<String> {
+    match pattern {
+        HostPattern::Exact(name) if name.is_ip_literal() => None,
+        HostPattern::Exact(name) => Some(name.to_string()),
+        HostPattern::OneLabel(suffix) => Some(format!("any.{suffix}")),
+        HostPattern::Subtree(_) | HostPattern::Any => None,
     }
 }
 
@@ -100,21 +156,25 @@ pub(crate) fn build_diagnostic(error: &BuildError) -> Diagnostic {
 /// The line that names the source; its text is shown where the file is at hand.
 fn location(place: Option<&Place>) -> Location {
     let place = place.cloned().unwrap_or_default();
-    let text: Arc<str> = std::fs::read_to_string(&*place.source)
-        .ok()
-        .and_then(|text| {
-            let line = (place.line as usize).checked_sub(1)?;
-            text.lines().nth(line).map(Arc::from)
-        })
-        .unwrap_or_else(|| Arc::from(""));
-    let indent = text.chars().take_while(|c| c.is_whitespace()).count();
-    let length = text.trim().chars().count();
+    let text = text_of(&place.source);
+    line_of(&place, &text)
+}
+
+fn text_of(source: &str) -> String {
+    std::fs::read_to_string(source).unwrap_or_default()
+}
+
+fn line_of(place: &Place, text: &str) -> Location {
+    let line = (place.line as usize).checked_sub(1);
+    let line = line.and_then(|line| text.lines().nth(line)).unwrap_or("");
+    let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+    let length = line.trim().chars().count();
     Location {
-        file: place.source,
+        file: Arc::clone(&place.source),
         line: place.line,
         column: indent as u32 + 1,
         end_line: place.line,
         end_column: (indent + length) as u32 + 1,
-        text,
+        text: line.into(),
     }
 }

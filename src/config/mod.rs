@@ -23,9 +23,10 @@ mod tests;
 mod tree;
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
-pub(crate) use certificates::{build_diagnostic, certificate_diagnostics};
+pub(crate) use certificates::{build_diagnostic, certificate_diagnostics, uncovered_hosts};
 pub(crate) use model::{AccessFormat, AccessTarget, Config, Log, LogFormat, LogLevel};
 pub(crate) use problem::Severity;
 pub(crate) use read::{LimitValue, limit_values};
@@ -52,6 +53,19 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Report> {
     let mut problems = Problems::default();
     let sources = Sources::open(path, &mut problems);
     finish(&sources, problems)
+}
+
+/// Where the admin listeners are. A file with errors tells it too, as long as it is YAML: that is
+/// when people ask.
+pub(crate) fn admin_addresses(path: &Path) -> Result<Vec<SocketAddr>, Report> {
+    let mut problems = Problems::default();
+    let sources = Sources::open(path, &mut problems);
+    match sources.document(&mut problems) {
+        Some(root) => Ok(read::admin_binds(&root)),
+        None => Err(Report {
+            diagnostics: report::resolve(problems.into_sorted(), &sources, None),
+        }),
+    }
 }
 
 /// Loads a text that is not in a file; relative paths are relative to `base`.

@@ -80,6 +80,8 @@ impl Code {
     pub(super) const HOST_BITS: Self = Self("ADIT-1901");
     /// A relaxation of a check.
     pub(super) const RELAXED: Self = Self("ADIT-1902");
+    /// A host that ends here and has no certificate.
+    pub(super) const NO_CERTIFICATE: Self = Self("ADIT-1903");
 }
 
 impl fmt::Display for Code {

@@ -162,6 +162,11 @@ fn shown(path: &Path) -> Arc<str> {
 
 /// Reads at most one byte more than `limit`, so that the caller sees what is too large.
 pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // A pipe that nobody writes to would hold up a reload for ever. What the shell makes of
+    // `<(...)` and `-` lies under /dev and is the caller's own.
+    if !fs::metadata(path)?.is_file() && !path.starts_with("/dev") {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut bytes = Vec::new();
     fs::File::open(path)?
         .take(limit + 1)

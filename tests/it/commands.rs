@@ -335,6 +335,37 @@ fn status_asks_the_running_process() {
 }
 
 #[test]
+fn a_second_adit_at_the_same_address_does_not_start() {
+    let site = Site::new();
+    let door = free_addr();
+    let text = format!(
+        "version: 1\nlisteners:\n- {{name: web, role: lan, bind: \"{door}\"}}\nlimits: {{shutdownGrace: 0s}}\n"
+    );
+    let first = crate::support::adit::Adit::run(&site.dir, &text);
+    let second = command()
+        .args(["run", "--config"])
+        .arg(site.dir.join("adit.yaml"))
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    let told = format!("listener web: somebody listens on {door} already");
+    assert!(said(&second).contains(&told), "{}", said(&second));
+    first.stop();
+}
+
+#[test]
+fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
+    for command in ["check --reference", "completion bash", "version"] {
+        let line = format!("{} {command} | true", env!("CARGO_BIN_EXE_adit"));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .output()
+            .unwrap();
+        assert!(output.stderr.is_empty(), "{command}: {}", said(&output));
+    }
+}
+
+#[test]
 fn the_demo_prints_what_to_try_and_all_of_it_works() {
     let site = Site::new();
     let ready = site.dir.join("ready.json");
@@ -379,7 +410,7 @@ fn the_demo_prints_what_to_try_and_all_of_it_works() {
 
 /// Files that a configuration names are made, so that only its own errors are left.
 fn furnish(site: &Site, text: &str) -> String {
-    let names = ["*.example.test", "example.test"];
+    let names = ["*.example.test", "example.test", "*.example.com"];
     let identity = site.pki.leaf(&names);
     write_identity(&site.dir, "etc/any", &identity);
     for name in regex::Regex::new(r"(cert|key|ca): ([\w./-]+)")

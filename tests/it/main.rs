@@ -14,6 +14,7 @@
 //! | `explain` | what `adit explain` says, against what adit does |
 //! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
+//! | `errors` | the pages of docs/errors, against what adit says |
 //! | `hostile` | framing attacks on either side, named by the attack |
 //! | `house` | rules of this repository that nobody should have to remember |
 
@@ -31,6 +32,7 @@
 mod admin;
 mod commands;
 mod dns;
+mod errors;
 mod explain;
 mod exposure;
 mod grpc;

@@ -17,7 +17,7 @@ use crate::relay::{RelayCounters, RelayOptions, relay};
 use crate::snapshot::CompiledUpstream;
 use crate::upstream::connect::{self, Dial};
 use crate::upstream::{InFlight, Outcome};
-use crate::worker::{Live, Worker};
+use crate::worker::{Live, Relayed, Worker};
 
 /// A connection whose bytes go to one backend.
 pub(super) struct Relaying {
@@ -39,7 +39,11 @@ impl Relaying {
     ) {
         self.live.set_info(&self.info);
         if let Some(sni) = &self.sni {
-            self.live.relays(sni);
+            self.live.relays(Relayed {
+                host: sni.clone(),
+                path: "/".to_owned(),
+                role: self.info.door.spec().role,
+            });
         }
         let started = Instant::now();
         let limits = self.worker.limits();

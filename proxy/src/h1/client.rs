@@ -27,6 +27,7 @@ use crate::http::upgrade::{self, Upgraded};
 use crate::io::Stream;
 use crate::limits::Limits;
 use crate::upstream::pool::Berth;
+use crate::worker::Scratch;
 
 /// A connection to a backend between two requests.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ impl Connection {
 
 /// What an exchange needs beside connection and request.
 pub(crate) struct Terms<'a> {
+    /// Buffers for heads.
+    pub scratch: &'a Scratch,
     pub limits: &'a Rc<Limits>,
     /// From the request being sent to the response head (L-70).
     pub response: Duration,
@@ -70,6 +73,9 @@ pub(crate) struct Terms<'a> {
     pub target: &'a str,
 }
 
+/// Interim responses to one request, 100 included, before the backend is given up (L-12).
+pub(crate) const MOST_INTERIMS: usize = 32;
+
 /// Sends the request and waits for the final response head.
 pub(crate) async fn exchange(
     connection: Connection,
@@ -79,7 +85,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response, Error> {
     let reused = connection.used;
     let wire = Rc::clone(&connection.wire);
-    let mut out = BytesMut::with_capacity(1024);
+    let mut out = terms.scratch.take();
     let challenge = write_head(&mut out, request, terms);
     let mut exchange = Exchange {
         wire: &wire,
@@ -100,6 +106,7 @@ pub(crate) async fn exchange(
     } else {
         exchange.start(body, &mut out).await
     };
+    terms.scratch.put(out);
     sent.map_err(|error| as_closed(error, reused))?;
     let head = exchange.final_head(request, held, reused).await?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -204,6 +211,7 @@ impl Exchange<'_> {
             out: std::mem::take(out),
             rest,
             state,
+            left: usize::MAX,
         });
         self.wire.disarm_read();
         Ok(())
@@ -220,6 +228,7 @@ impl Exchange<'_> {
             out: BytesMut::new(),
             rest: Bytes::new(),
             state: UploadState::Held,
+            left: usize::MAX,
         });
         self.wire.arm_read(self.terms.limits.continue_timeout);
         Ok(())
@@ -258,6 +267,12 @@ impl Exchange<'_> {
             };
             let head = parse_response(&bytes, self.effective_method(request), self.terms.limits)
                 .map_err(Error::Response)?;
+            if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                interims += 1;
+            }
+            if interims > MOST_INTERIMS {
+                return Err(Error::Response(Violation::INTERIMS));
+            }
             match head.status {
                 StatusCode::CONTINUE if held => {
                     held = false;
@@ -266,8 +281,7 @@ impl Exchange<'_> {
                 StatusCode::CONTINUE => {}
                 StatusCode::SWITCHING_PROTOCOLS => return Ok(head),
                 status if status.is_informational() => {
-                    interims += 1;
-                    self.relay(request, head, interims).await?;
+                    self.relay(request, head, interims).await;
                 }
                 _ => return Ok(head),
             }
@@ -294,25 +308,11 @@ impl Exchange<'_> {
     }
 
     /// Passes on an interim response (L-12).
-    async fn relay(
-        &self,
-        request: &Request,
-        mut head: ResponseHead,
-        count: usize,
-    ) -> Result<(), Error> {
-        const MOST: usize = 32;
-        if count > MOST {
-            return Err(Error::Response(Violation::new(
-                "L-12",
-                "too-many-interim-responses",
-                StatusCode::BAD_GATEWAY,
-            )));
-        }
+    async fn relay(&self, request: &Request, mut head: ResponseHead, count: usize) {
         if count <= self.terms.limits.interim_responses {
             headers::strip_response(&mut head.headers);
             request.interim.send(head.status, head.headers).await;
         }
-        Ok(())
     }
 
     async fn event(&mut self) -> Event {

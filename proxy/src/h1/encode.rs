@@ -126,6 +126,10 @@ fn end(out: &mut BytesMut, connection: Option<&'static str>) {
 /// Small pieces are copied behind the head so that one write carries both; large ones are not.
 pub(crate) const COPY_UP_TO: usize = 8 * 1024;
 
+/// Small pieces that are gathered for one write, at most: a backend that has more at hand waits
+/// until the client has taken these (L-88).
+pub(crate) const GATHER_UP_TO: usize = 64 * 1024;
+
 /// Adds a piece of a body to what is to be written: `out`, then the returned bytes.
 pub(crate) fn data(out: &mut BytesMut, piece: Bytes, chunked: bool) -> Bytes {
     if piece.is_empty() {

@@ -287,9 +287,12 @@ pub(crate) fn parse_response(
         (false, false, None) => BodyLength::UntilClose,
     };
     let mut headers = std::mem::take(&mut fields.map);
-    // A HEAD or 304 answer says how long the body would be; that is information, not framing.
+    // A HEAD or 304 answer says how long the body would be; that is information, not framing. 1xx
+    // and 204 say nothing of the kind (RFC 9110 §8.6).
+    let silent = status.is_informational() || status == StatusCode::NO_CONTENT;
     if let Some(length) = fields.content_length
         && (method == Method::HEAD || status == StatusCode::NOT_MODIFIED)
+        && !silent
     {
         headers.insert(http::header::CONTENT_LENGTH, length.into());
     }

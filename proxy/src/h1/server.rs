@@ -175,7 +175,7 @@ impl ServerConnection {
 
     async fn exchange(&mut self, accepted: Accepted, limits: &Rc<Limits>) -> Option<Next> {
         let Accepted {
-            request,
+            mut request,
             mut persistent,
             version_10,
             holds_body,
@@ -183,7 +183,7 @@ impl ServerConnection {
         let method = request.method.clone();
         let trailers = request.accepts_trailers;
         let asked_to_switch = request.upgrade.is_some();
-        let mut trail = Trail::new(&self.worker, &self.info, &request);
+        let mut trail = Trail::new(&self.worker, &self.info, &mut request);
         let handled = {
             let mut handling = std::pin::pin!(handle::handle(
                 &self.worker,
@@ -203,7 +203,7 @@ impl ServerConnection {
         };
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             trail.answered(StatusCode::SWITCHING_PROTOCOLS);
-            self.live.relays(trail.host());
+            self.live.relays(trail.relayed());
             return Some(Next::Upgrade(Box::new(response)));
         }
         let unread = !self.wire.body.borrow().is_done();
@@ -221,15 +221,17 @@ impl ServerConnection {
             persistent,
             head_only: method == Method::HEAD,
         };
-        match self.respond(&mut response, &mut writing, &mut trail).await {
-            Ok(()) => {}
-            Err(error) => {
-                trail.end(error.reason());
-                if writing.must_reset() {
-                    self.wire.with_stream(Stream::reset_on_close);
-                }
-                return None;
+        let mut out = self.worker.scratch.take();
+        let written = self
+            .respond(&mut response, &mut writing, &mut out, &mut trail)
+            .await;
+        self.worker.scratch.put(out);
+        if let Err(error) = written {
+            trail.end(error.reason());
+            if writing.must_reset() {
+                self.wire.with_stream(Stream::reset_on_close);
             }
+            return None;
         }
         drop(response);
         drop(trail);
@@ -254,19 +256,21 @@ impl ServerConnection {
 
     async fn drain(&self, limits: &Limits) -> bool {
         const MOST: usize = 64 * 1024;
-        self.wire.set_idle(limits.linger_time);
-        let mut taken = 0;
-        while taken <= MOST {
-            match poll_fn(|cx| self.wire.poll_body(cx, limits)).await {
-                Ok(Piece::Data(data)) => taken += data.len(),
-                Ok(Piece::End(_)) => {
-                    self.wire.set_idle(limits.write_timeout);
-                    return true;
+        let reading = async {
+            let mut taken = 0;
+            while taken <= MOST {
+                match poll_fn(|cx| self.wire.poll_body(cx, limits)).await {
+                    Ok(Piece::Data(data)) => taken += data.len(),
+                    Ok(Piece::End(_)) => return true,
+                    Ok(Piece::NeedMore) | Err(_) => return false,
                 }
-                Ok(Piece::NeedMore) | Err(_) => return false,
             }
-        }
-        false
+            false
+        };
+        // One deadline for all of it: a piece now and then must not keep the connection.
+        let read = tokio::time::timeout(limits.linger_time, reading).await;
+        self.wire.set_idle(limits.write_timeout);
+        read.unwrap_or(false)
     }
 
     /// Answers a violation in fixed words and closes.
@@ -290,13 +294,13 @@ impl ServerConnection {
         &self,
         response: &mut Response,
         writing: &mut Writing,
+        out: &mut BytesMut,
         trail: &mut Trail,
     ) -> Result<(), Error> {
-        let mut out = BytesMut::with_capacity(1024);
-        let length = writing.head(response, &mut out, &self.worker);
+        let length = writing.head(response, out, &self.worker);
         let body = &mut response.body;
         if length == BodyLength::None || body.is_empty() {
-            return self.write(&mut out, Bytes::new(), trail).await;
+            return self.write(out, Bytes::new(), trail).await;
         }
         let chunked = length == BodyLength::Chunked;
         let mut left = match length {
@@ -305,7 +309,7 @@ impl ServerConnection {
         };
         loop {
             match self.next_frame(body, !out.is_empty()).await {
-                Step::Flush => self.write(&mut out, Bytes::new(), trail).await?,
+                Step::Flush => self.write(out, Bytes::new(), trail).await?,
                 Step::Gone => return Err(Error::ClientGone),
                 Step::Frame(Some(Ok(Frame::Data(data)))) => {
                     let size = data.len() as u64;
@@ -315,27 +319,27 @@ impl ServerConnection {
                     }
                     trail.sent(size);
                     let large = data.len() > encode::COPY_UP_TO;
-                    let rest = encode::data(&mut out, data, chunked);
-                    if large {
-                        self.write(&mut out, rest, trail).await?;
-                        if chunked {
+                    let rest = encode::data(out, data, chunked);
+                    if large || out.len() >= encode::GATHER_UP_TO {
+                        self.write(out, rest, trail).await?;
+                        if large && chunked {
                             out.extend_from_slice(b"\r\n");
                         }
                     }
                     if left == Some(0) {
-                        return self.write(&mut out, Bytes::new(), trail).await;
+                        return self.write(out, Bytes::new(), trail).await;
                     }
                 }
                 Step::Frame(Some(Ok(Frame::Trailers(mut fields)))) => {
                     headers::filter_trailers(&mut fields);
                     if chunked {
-                        encode::last_chunk(&mut out, writing.trailers.then_some(&fields));
+                        encode::last_chunk(out, writing.trailers.then_some(&fields));
                     }
-                    return self.write(&mut out, Bytes::new(), trail).await;
+                    return self.write(out, Bytes::new(), trail).await;
                 }
                 Step::Frame(Some(Err(error))) => {
                     // What has come goes on, so that the client sees as much as there was.
-                    self.write(&mut out, Bytes::new(), trail).await?;
+                    self.write(out, Bytes::new(), trail).await?;
                     return Err(error);
                 }
                 Step::Frame(None) => {
@@ -343,9 +347,9 @@ impl ServerConnection {
                         return Err(Error::Truncated);
                     }
                     if chunked {
-                        encode::last_chunk(&mut out, None);
+                        encode::last_chunk(out, None);
                     }
-                    return self.write(&mut out, Bytes::new(), trail).await;
+                    return self.write(out, Bytes::new(), trail).await;
                 }
             }
         }

@@ -22,6 +22,8 @@ pub(super) struct Upload {
     pub out: BytesMut,
     pub rest: Bytes,
     pub state: UploadState,
+    /// What was unwritten when the clock of a backend that takes nothing was last set.
+    pub left: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +45,13 @@ impl Upload {
         loop {
             if !self.out.is_empty() || !self.rest.is_empty() {
                 match self.wire.poll_write(cx, &mut self.out, &mut self.rest) {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => self.left = usize::MAX,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::BackendIo(error))),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        let left = self.out.len() + self.rest.len();
+                        let stalled = self.wire.poll_stalled(cx, &mut self.left, left);
+                        return stalled.map(|_| Err(Error::ResponseTimeout));
+                    }
                 }
             }
             match self.state {

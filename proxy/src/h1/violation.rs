@@ -79,6 +79,11 @@ impl Violation {
     pub(crate) const TOO_MANY_FIELDS: Self = Self::too_large("L-05", "too-many-fields");
     pub(crate) const TOO_MANY_COOKIES: Self = Self::too_large("L-06", "too-many-cookies");
     pub(crate) const TRAILERS_TOO_LARGE: Self = Self::bad("L-07", "trailers-too-large");
+    pub(crate) const INTERIMS: Self = Self::new(
+        "L-12",
+        "too-many-interim-responses",
+        StatusCode::BAD_GATEWAY,
+    );
     pub(crate) const SLOW_HEAD: Self = Self::new("L-63", "slow-head", StatusCode::REQUEST_TIMEOUT);
     pub(crate) const EXPECTATION: Self =
         Self::new("D-80", "expectation", StatusCode::EXPECTATION_FAILED);

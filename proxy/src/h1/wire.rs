@@ -207,15 +207,18 @@ impl Wire {
     }
 
     /// Ready when the peer has gone, while nothing is expected of it. Bytes that come early are
-    /// kept for later, up to a small amount; with any unread, the end is not looked for.
+    /// kept for later, up to a small amount, behind which the end is not looked for.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.body.borrow().is_done() || !self.input.borrow().is_empty() {
+        if !self.body.borrow().is_done() {
             return Poll::Pending;
         }
-        match self.poll_fill(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        while self.input.borrow().len() < HEAD_READ {
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
         }
+        Poll::Pending
     }
 
     /// Writes everything in `out`, then `data`, and flushes.
@@ -275,10 +278,7 @@ impl Wire {
     /// Ends our side and reads on until the peer has read the answer, within bounds (L-75).
     pub(crate) async fn linger(&self, time: Duration) {
         const MOST: usize = 64 * 1024;
-        let closed = poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)).await;
-        if closed.is_err() {
-            return;
-        }
+        self.shut_down(time).await;
         self.arm_read(time);
         let mut taken = 0;
         while taken < MOST && self.fill().await.is_ok() {

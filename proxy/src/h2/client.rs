@@ -18,7 +18,8 @@ use super::duplex::Duplex;
 use super::stream::{Held, StreamBody, backend};
 use crate::deadline::Deadline;
 use crate::error::{Error, Side};
-use crate::h1::client::Terms;
+use crate::h1::Violation;
+use crate::h1::client::{MOST_INTERIMS, Terms};
 use crate::http::body::{Body, Frame};
 use crate::http::headers;
 use crate::http::message::{Request, Response, Upgrade};
@@ -59,6 +60,9 @@ impl Introduction {
     }
 }
 
+/// The largest flow-control window (RFC 9113 §6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 impl Channel {
     /// Starts HTTP/2 on a new connection.
     pub(crate) async fn open(stream: Stream, limits: &Limits) -> Result<Self, Error> {
@@ -66,7 +70,9 @@ impl Channel {
         builder
             .enable_push(false)
             .initial_window_size(limits.connection_window / 4)
-            .initial_connection_window_size(limits.connection_window)
+            // Clients that read slowly hold what their streams have received. If that could use up
+            // the window that all share, four of them would stop everybody else.
+            .initial_connection_window_size(MAX_WINDOW)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(limits.stream_send_buffer);
         let handshake = builder.handshake::<_, Bytes>(stream);
@@ -171,6 +177,8 @@ pub(crate) async fn exchange(
                 body,
                 send,
                 piece: Bytes::new(),
+                stall: Deadline::default(),
+                idle: terms.idle,
             }),
         ),
     };
@@ -264,6 +272,9 @@ async fn await_head(
             }
             Event::Interim(interim) => {
                 interims += 1;
+                if interims > MOST_INTERIMS {
+                    return Err(Error::Response(Violation::INTERIMS));
+                }
                 if interims > terms.limits.interim_responses {
                     continue;
                 }
@@ -299,6 +310,9 @@ fn finish(
         task.abort_handle()
     });
     let body = if stream.is_end_stream() {
+        if parts.status == StatusCode::NO_CONTENT {
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
         Body::empty()
     } else {
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -348,6 +362,9 @@ struct Upload {
     send: SendStream<Bytes>,
     /// Taken from the body and not sent yet.
     piece: Bytes,
+    /// Runs while the backend gives no window (L-71).
+    stall: Deadline,
+    idle: Duration,
 }
 
 impl Upload {
@@ -357,13 +374,21 @@ impl Upload {
             while !self.piece.is_empty() {
                 self.send.reserve_capacity(self.piece.len());
                 while self.send.capacity() == 0 {
-                    match ready!(self.send.poll_capacity(cx)) {
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => return Poll::Ready(Err(backend(error))),
+                    match self.send.poll_capacity(cx) {
+                        Poll::Ready(Some(Ok(_))) => {}
+                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(backend(error))),
                         // The backend has ended the stream; its answer says why.
-                        None => return Poll::Ready(Ok(())),
+                        Poll::Ready(None) => return Poll::Ready(Ok(())),
+                        Poll::Pending => {
+                            if !self.stall.is_armed() {
+                                self.stall.arm(self.idle);
+                            }
+                            let stalled = self.stall.poll(cx);
+                            return stalled.map(|()| Err(Error::ResponseTimeout));
+                        }
                     }
                 }
+                self.stall.disarm();
                 let part = self
                     .piece
                     .split_to(self.send.capacity().min(self.piece.len()));

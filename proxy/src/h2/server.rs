@@ -106,17 +106,23 @@ impl ServerConnection {
     fn close(&mut self) {
         self.closing = true;
         self.connection.graceful_shutdown();
+        // The last GOAWAY waits for an answer that may never come.
+        self.idle.arm(self.limits.ping_timeout);
     }
 
     /// Ready when the peer no longer answers (L-66); closes a connection without streams (L-65).
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let busy = self.connection.has_streams();
         while self.idle.poll(cx).is_ready() {
-            if !busy && !self.closing {
-                self.close();
-                cx.waker().wake_by_ref();
+            match (busy, self.closing) {
+                (true, true) => self.idle.arm(self.limits.ping_timeout),
+                (true, false) => self.idle.arm(self.limits.idle_streams_timeout),
+                (false, true) => return Poll::Ready(()),
+                (false, false) => {
+                    self.close();
+                    cx.waker().wake_by_ref();
+                }
             }
-            self.idle.arm(self.limits.idle_streams_timeout);
         }
         match &mut self.pings {
             Some(pings) => pings.poll_dead(cx, busy, &self.limits),
@@ -184,7 +190,7 @@ impl ServerStream {
             Ok(request) => request,
             Err(refusal) => return self.refuse(refusal),
         };
-        let mut trail = Trail::new(&self.worker, &self.info, &request);
+        let mut trail = Trail::new(&self.worker, &self.info, &mut request);
         let head_only = request.method == Method::HEAD;
         let upgrading = request.upgrade == Some(Upgrade::Connect);
         let client_bytes = if upgrading {
@@ -211,7 +217,7 @@ impl ServerStream {
         };
         trail.answered(response.status);
         if let (true, Some(receive)) = (response.body.is_upgraded(), client_bytes) {
-            self.live.relays(trail.host());
+            self.live.relays(trail.relayed());
             return self.upgrade(response, receive).await;
         }
         if let Err(error) = self.respond(response, head_only, &mut trail, &limits).await {

@@ -22,7 +22,9 @@ pub struct Body {
     length: Option<u64>,
     /// Most bytes that may come (413 beyond).
     limit: u64,
-    taken: Rc<Cell<u64>>,
+    taken: u64,
+    /// Where the count is also told, for a body whose log is kept elsewhere.
+    told: Option<Rc<Cell<u64>>>,
     /// Load that ends with this body.
     load: Option<InFlight>,
 }
@@ -56,7 +58,8 @@ impl Body {
             source,
             length,
             limit: u64::MAX,
-            taken: Rc::default(),
+            taken: 0,
+            told: None,
             load: None,
         }
     }
@@ -112,9 +115,12 @@ impl Body {
         self.limit = bytes;
     }
 
-    /// A counter of the bytes that have been taken.
-    pub fn taken(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.taken)
+    /// A counter of the bytes that have been taken; none for a body that has none.
+    pub fn taken(&mut self) -> Option<Rc<Cell<u64>>> {
+        if self.is_empty() {
+            return None;
+        }
+        Some(Rc::clone(self.told.get_or_insert_default()))
     }
 
     /// Keeps an endpoint's load up to the end of this body.
@@ -164,9 +170,11 @@ impl Body {
         };
         match &frame {
             Some(Ok(Frame::Data(data))) => {
-                let taken = self.taken.get() + data.len() as u64;
-                self.taken.set(taken);
-                if taken > self.limit {
+                self.taken += data.len() as u64;
+                if let Some(told) = &self.told {
+                    told.set(self.taken);
+                }
+                if self.taken > self.limit {
                     self.source = Source::Empty;
                     return Poll::Ready(Some(Err(Error::BodyTooLarge)));
                 }

@@ -210,6 +210,7 @@ impl Sending<'_> {
         let target = request.target.clone();
         let host = request.host.clone();
         let terms = Terms {
+            scratch: &self.worker.scratch,
             limits: &self.current.limits,
             response: self.route.response,
             idle: self.route.idle,

@@ -44,6 +44,9 @@ pub(crate) async fn handle(
     if role != Some(info.door.spec().role) {
         worker.shared.metrics.foreign_tunnel(worker.index);
     }
+    if let Some(role) = role {
+        trail.judged_as(role);
+    }
     let route = match decide(&current.snapshot, info, role, &mut request) {
         Ok(route) => route,
         Err(unserved) => return answer(unserved, &request, trail),
@@ -179,7 +182,9 @@ pub(crate) fn decide(
     check_source(verdict, role, info)?;
     if let Some(tls) = &info.tls {
         check_tls(snapshot, tls, entry, request, verdict, role)?;
-    } else if let Some(redirect) = info.door.spec().redirect {
+    } else if let Some(redirect) = info.door.spec().redirect
+        && request.target.as_str() != "*"
+    {
         return Err(Unserved::Redirected(redirect));
     } else if matches!(**entry.payload(), CompiledHost::Passthrough { .. }) {
         return Err(unknown(info, request));
@@ -317,7 +322,10 @@ fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unser
         }
         request.body.limit(most);
     }
-    if route.websocket {
+    // A fixed success would tell the client of an extended CONNECT that its stream is open.
+    let fixed =
+        matches!(&route.action, CompiledAction::Respond(fixed) if fixed.status.is_success());
+    if route.websocket && !fixed {
         return Ok(());
     }
     match request.upgrade.take() {
@@ -372,7 +380,7 @@ pub(crate) fn set_forwarding(
             real: real.as_ref().unwrap_or(&info.client_text),
             trusted,
             secure: info.tls.is_some(),
-            port: &HeaderValue::from(info.local.port()),
+            port: &info.port_text,
             host,
             pseudonym: &worker.shared.pseudonym,
             request_id: request_id(worker),

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use adit_route::{CidrSet, cidr};
+use adit_route::{CanonicalHost, CidrSet, cidr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
@@ -21,8 +21,6 @@ pub(crate) struct ConnectionOptions {
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -105,20 +103,27 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) -> Result<ConnectionOptions
         }
         headers.remove(header::CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::TE,
-        header::TRAILER,
-        header::UPGRADE,
-        header::PROXY_AUTHORIZATION,
-        header::PROXY_AUTHENTICATE,
-        HTTP2_SETTINGS,
-        header::EXPECT,
-    ] {
-        headers.remove(name);
-    }
+    remove_where(headers, is_hop_by_hop);
     Ok(options)
+}
+
+/// Fields that end at each hop, whoever names them or not. `Connection` is taken apart before.
+fn is_hop_by_hop(name: &str) -> bool {
+    // Looked up for each field of each request: the first byte rules most of them out.
+    let names: &[&str] = match name.as_bytes().first() {
+        Some(b'e') => &["expect"],
+        Some(b'h') => &["http2-settings"],
+        Some(b'k') => &["keep-alive"],
+        Some(b'p') => &[
+            "proxy-authenticate",
+            "proxy-authorization",
+            "proxy-connection",
+        ],
+        Some(b't') => &["te", "trailer"],
+        Some(b'u') => &["upgrade"],
+        _ => return false,
+    };
+    names.contains(&name)
 }
 
 fn nominated(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
@@ -153,20 +158,10 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
         }
         headers.remove(header::CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::UPGRADE,
-        header::TRAILER,
-        header::PROXY_AUTHENTICATE,
-        HTTP2_SETTINGS,
-    ] {
-        headers.remove(name);
-    }
     remove_where(headers, |name| {
-        ["cf-cloudflared-", "cf-int-", "cf-proxy-"]
-            .iter()
-            .any(|family| name.starts_with(family))
+        let tunnel = ["cf-cloudflared-", "cf-int-", "cf-proxy-"];
+        is_hop_by_hop(name)
+            || (name.starts_with("cf-") && tunnel.iter().any(|family| name.starts_with(family)))
     });
 }
 
@@ -252,16 +247,19 @@ pub(crate) fn set_forwarding(
             is_proxy_field(name) && !keeps.iter().any(|keep| keep == name)
         });
         append_client(headers, forwarding.client);
-        let proto = headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
-        if !matches!(proto, Some(b"http" | b"https")) {
-            headers.insert(X_FORWARDED_PROTO, proto_of(forwarding.secure));
-        }
-        headers
-            .entry(X_FORWARDED_HOST)
-            .or_insert(forwarding.host.clone());
-        headers
-            .entry(X_FORWARDED_PORT)
-            .or_insert(forwarding.port.clone());
+        // What a proxy says is kept if it says it once and well (H-04).
+        keep_if(
+            headers,
+            X_FORWARDED_PROTO,
+            proto_of(forwarding.secure),
+            |proto| matches!(proto, b"http" | b"https"),
+        );
+        keep_if(headers, X_FORWARDED_HOST, forwarding.host.clone(), |host| {
+            CanonicalHost::parse_authority(host).is_ok()
+        });
+        keep_if(headers, X_FORWARDED_PORT, forwarding.port.clone(), |port| {
+            (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+        });
     } else {
         remove_where(headers, is_proxy_field);
         headers.insert(X_FORWARDED_FOR, forwarding.client.clone());
@@ -279,6 +277,23 @@ pub(crate) fn set_forwarding(
 
 fn proto_of(secure: bool) -> HeaderValue {
     HeaderValue::from_static(if secure { "https" } else { "http" })
+}
+
+/// Keeps the one value of a field that is well-formed, else sets ours.
+fn keep_if(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    ours: HeaderValue,
+    is_well_formed: impl Fn(&[u8]) -> bool,
+) {
+    let mut values = headers.get_all(&name).iter();
+    let kept = match (values.next(), values.next()) {
+        (Some(value), None) => is_well_formed(value.as_bytes()),
+        _ => false,
+    };
+    if !kept {
+        headers.insert(name, ours);
+    }
 }
 
 fn append_client(headers: &mut HeaderMap, client: &HeaderValue) {

@@ -14,7 +14,7 @@ use adit_proxy::explain::{Explainer, Question};
 use adit_route::{Role, spelling};
 
 use self::url::Url;
-use super::{Exit, check, colors_on_stderr, colors_on_stdout};
+use super::{Exit, check, colors_on_stderr, colors_on_stdout, say};
 use crate::cli::{ExplainArgs, Output};
 use crate::config::{self, Config, Loaded, Report};
 
@@ -50,9 +50,9 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
             for warning in &loaded.warnings {
                 eprintln!("{}", warning.render(colors_on_stderr()));
             }
-            print!("{}", render::text(&explanation, colors_on_stdout()));
+            say(&render::text(&explanation, colors_on_stdout()));
         }
-        Output::Json => println!("{}", render::json(&question, &explanation)),
+        Output::Json => say(&format!("{}\n", render::json(&question, &explanation))),
     }
     Exit::Fine
 }

@@ -6,19 +6,20 @@
 mod ask;
 mod show;
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use adit_route::Role;
 use serde_json::Value;
 
-use super::Exit;
+use super::{Exit, say};
 use crate::cli::{Output, StatusArgs};
 use crate::config;
 
 use show::at;
+
+/// The admin listener of the guide and of the sample.
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Rates need two readings; when nobody has asked lately the first answer has none.
 const BETWEEN_READINGS: Duration = Duration::from_secs(1);
@@ -40,8 +41,7 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
         Output::Json => format!("{status}\n"),
         Output::Text => show::text(&status),
     };
-    // Whoever reads may have seen enough (`| head`); the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    say(&text);
     let serving = at(&status, "phase") == "serving";
     if serving && at(at(&status, "config"), "valid") == true {
         Exit::Fine
@@ -85,29 +85,27 @@ fn given_address(text: &str) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-/// The addresses of the first admin listener of the configuration.
+/// The addresses of the admin listeners of the configuration; of one that is no YAML, the address
+/// that the guide uses.
 fn configured_addresses(path: &Path) -> Result<Vec<SocketAddr>, String> {
     let shown = path.display();
-    let loaded = config::load(path).map_err(|report| {
+    let binds = config::admin_addresses(path).unwrap_or_else(|report| {
         let first = report.diagnostics.first().map(|first| first.render(false));
-        format!(
-            "{shown} has errors, so it does not tell where the admin listener is; \
-             `adit check` lists them, or give --admin HOST:PORT\n{}",
+        eprint!(
+            "adit: the admin listener cannot be read from {shown}, so {USUAL} is asked; \
+             --admin HOST:PORT asks another\n{}",
             first.unwrap_or_default()
-        )
-    })?;
-    let listeners = loaded.config.listeners.iter();
-    let mut binds = listeners
-        .filter(|listener| listener.role == Role::Admin)
-        .flat_map(|listener| listener.binds.iter().copied())
-        .peekable();
-    if binds.peek().is_none() {
+        );
+        vec![USUAL]
+    });
+    if binds.is_empty() {
         return Err(format!(
             "{shown} has no listener of role admin; add one, such as \
-             {{name: adm, role: admin, bind: \"127.0.0.1:9090\"}}"
+             {{name: adm, role: admin, bind: \"{USUAL}\"}}, or give --admin HOST:PORT"
         ));
     }
     let known: Vec<SocketAddr> = binds
+        .into_iter()
         .filter(|bind| bind.port() != 0)
         .map(reachable)
         .collect();

@@ -245,6 +245,16 @@ fn is_everybody(item: &Node) -> bool {
         .any(|block| block.prefix_len() == 0)
 }
 
+/// The addresses of the admin listeners, whatever else is wrong with the file.
+pub(in crate::config) fn admin_binds(root: &Node) -> Vec<SocketAddr> {
+    let listeners = root.field("listeners").into_iter().flat_map(Node::items);
+    listeners
+        .filter(|node| node.field("role").and_then(Node::text) == Some("admin"))
+        .flat_map(binds)
+        .map(|(_, address)| address)
+        .collect()
+}
+
 fn binds(node: &Node) -> impl Iterator<Item = (Span, SocketAddr)> {
     let items = node
         .field("bind")

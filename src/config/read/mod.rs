@@ -29,6 +29,7 @@ use super::spelling::nearest;
 use super::tree::{Node, Span};
 
 pub(crate) use limits::{LimitValue, limit_values};
+pub(super) use listeners::admin_binds;
 
 /// What the readers share.
 pub(super) struct Reader<'a> {

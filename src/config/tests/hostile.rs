@@ -105,3 +105,15 @@ fn a_long_line_is_shown_in_part() {
             .all(|line| line.chars().count() < 900)
     );
 }
+
+#[test]
+fn a_file_with_errors_still_tells_where_the_admin_listener_is() {
+    let text = "version: 9\nruels: []\nlisteners:\n- {name: web, bind: \"[::]:80\"}\n\
+         - {name: adm, role: admin, bnid: 1, bind: [\"127.0.0.1:9090\", nonsense, \"[::1]:9090\"]}\n";
+    let root = crate::config::tree::read(0, text, &mut crate::config::Problems::default()).unwrap();
+    let found: Vec<_> = crate::config::read::admin_binds(&root)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(found, ["127.0.0.1:9090", "[::1]:9090"]);
+}

@@ -5,3 +5,4 @@
 
 mod requests;
 mod responses;
+mod stalls;

@@ -171,9 +171,12 @@ impl<'a> Search<'a> {
                 member.endpoint.in_flight() as f64 / self.weight(member)
             }),
             (Balance::Ewma, _) => self.better_of_two(rng, |member| {
-                let pending = member.endpoint.in_flight() as f64;
-                member.endpoint.load.latency(self.choice.now) * (pending + 1.0)
-                    / self.weight(member)
+                let (load, pending) = (&member.endpoint.load, member.endpoint.in_flight());
+                if pending == 0 && !load.is_measured() {
+                    // Nobody is finding out: next to a fast one it would never be tried.
+                    return 0.0;
+                }
+                load.latency(self.choice.now) * (pending as f64 + 1.0) / self.weight(member)
             }),
         }
     }
@@ -301,6 +304,11 @@ impl Load {
         };
         self.ewma
             .store(average.max(1.0).to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether any response time is known.
+    fn is_measured(&self) -> bool {
+        f64::from_bits(self.ewma.load(Ordering::Relaxed)) > 0.0
     }
 
     /// The average in nanoseconds, decayed to now so that a slow endpoint is tried again.
