@@ -86,7 +86,6 @@ pub(crate) fn run(options: &Options) -> Exit {
 /// Serves until told to stop; `serving` is called once the first generation is published.
 pub(crate) fn run_with(options: &Options, serving: impl FnOnce(&Proxy)) -> Exit {
     adit_sys::limits::raise_descriptor_limit();
-    purge_in_background();
     let inherited = handover::from_service_manager(options.managed);
     let state = match State::open(options.state_dir.as_deref()) {
         Ok(state) => state,
@@ -150,14 +149,6 @@ fn first_configuration(options: &Options, state: &State) -> Result<First, Exit> 
             })
         }
         None => Err(Exit::Invalid),
-    }
-}
-
-/// Lets jemalloc give memory back from a thread of its own. Asked for here and not in the build's
-/// settings: started while the allocator itself starts, the thread waits for ever on some systems.
-fn purge_in_background() {
-    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
-        eprintln!("adit: memory is given back by the threads that use it: {error}");
     }
 }
 

@@ -28,14 +28,21 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
     match config::load(&args.config) {
         Err(report) => refused(&report, args.output.output),
         Ok(loaded) => match compile(loaded) {
-            Ok((loaded, _)) => accepted(&loaded, args),
+            Ok((mut loaded, certificates, _)) => {
+                // Not told by a start or `explain`: there it is the host in question that counts.
+                let uncovered = uncovered_hosts(&loaded.config, &certificates);
+                loaded.warnings.extend(uncovered);
+                accepted(&loaded, args)
+            }
             Err(report) => refused(&report, args.output.output),
         },
     }
 }
 
 /// Does what a start would do, short of listening: loads the certificates and compiles the whole.
-pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report> {
+pub(super) fn compile(
+    mut loaded: Loaded,
+) -> Result<(Loaded, Arc<CertificateSet>, Explainer), Report> {
     let config = &loaded.config;
     let (certificates, problems) = publish::load_certificates(config, &CertificateSet::default());
     let found = certificate_diagnostics(config, &problems);
@@ -49,12 +56,10 @@ pub(super) fn compile(mut loaded: Loaded) -> Result<(Loaded, Explainer), Report>
             diagnostics: loaded.warnings,
         });
     }
-    loaded
-        .warnings
-        .extend(uncovered_hosts(config, &certificates));
-    let blueprint = publish::blueprint(config, &Arc::new(certificates));
+    let certificates = Arc::new(certificates);
+    let blueprint = publish::blueprint(config, &certificates);
     match Explainer::new(&blueprint) {
-        Ok(explainer) => Ok((loaded, explainer)),
+        Ok(explainer) => Ok((loaded, certificates, explainer)),
         Err(errors) => Err(Report {
             diagnostics: errors.iter().map(build_diagnostic).collect(),
         }),

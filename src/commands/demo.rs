@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use adit_bench::{Kind, Origin, TlsIdentity};
@@ -51,7 +52,8 @@ type Prepared = (Options, Backends, Folder);
 
 fn prepare(args: &DemoArgs) -> Result<Prepared, Box<dyn std::error::Error>> {
     let folder = Folder(std::env::temp_dir().join(format!("adit-demo-{}", std::process::id())));
-    std::fs::create_dir_all(&folder.0)?;
+    // Nobody else may have made it, or look into it.
+    std::fs::DirBuilder::new().mode(0o700).create(&folder.0)?;
     let identities = certificates(&folder)?;
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let backends = Backends {
@@ -109,7 +111,7 @@ fn certificates(folder: &Folder) -> Result<TlsIdentity, Box<dyn std::error::Erro
 fn configuration(port: u16, backends: &Backends) -> String {
     let at = |offset: u16| {
         if port == 0 {
-            0
+            free_port()
         } else {
             port.saturating_add(offset)
         }
@@ -142,7 +144,7 @@ limits: {{shutdownGrace: 0s, drainTimeout: 2s}}
 "#,
         web = at(0),
         plain = at(1),
-        tls = if port == 0 { 8443 } else { at(363) },
+        tls = at(363),
         inet = at(364),
         adm = at(1010),
         first = first.addr(),
@@ -150,10 +152,14 @@ limits: {{shutdownGrace: 0s, drainTimeout: 2s}}
         grpc = backends.grpc.addr(),
         passthrough = backends.passthrough.addr(),
     )
-    .replace(
-        if port == 0 { "127.0.0.1:8443" } else { "\0" },
-        "127.0.0.1:0",
-    )
+}
+
+/// A port that is free at this moment: the redirect must know the port of the TLS listener.
+fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    probe
+        .and_then(|probe| probe.local_addr())
+        .map_or(0, |address| address.port())
 }
 
 /// Prints what to open and what to type.

@@ -136,7 +136,7 @@ fn names(config: &Config) -> String {
 
 /// What answers questions about the configuration, with the places of its rules.
 fn explainer(args: &ExplainArgs) -> Result<(Loaded, Explainer), Report> {
-    let (loaded, explainer) = check::compile(config::load(&args.config.config)?)?;
+    let (loaded, _, explainer) = check::compile(config::load(&args.config.config)?)?;
     let policy = &loaded.config.policy;
     let rules = policy.rules.iter();
     let places = rules.map(|rule| (Arc::from(rule.name.as_str()), rule.place.clone()));
