@@ -199,6 +199,23 @@ fn a_fixed_answer_needs_no_backend() {
     }
 }
 
+#[test]
+fn doors_may_be_bound_to_an_interface_and_to_both_families() {
+    let site = Site::new();
+    let doors = "listeners:\n\
+         - {name: lo, role: lan, bind: \"0.0.0.0:0\", interface: lo}\n\
+         - {name: dual, role: lan, bind: \"[::]:0\"}\n";
+    let routes = "routes:\n- {host: \"*\", respond: {status: 200, body: here}}\n";
+    let adit = Adit::run(&site.dir, &Site::config_with(doors, routes));
+    for (door, address) in [("lo", "127.0.0.1"), ("dual", "127.0.0.1"), ("dual", "::1")] {
+        let port = adit.addr(door).port();
+        let at = std::net::SocketAddr::new(address.parse().unwrap(), port);
+        let answer = site.curl(at).get("http://any.example.test/");
+        assert_eq!(answer.expect(200).text(), "here", "{door} {address}");
+    }
+    adit.stop();
+}
+
 fn spread(site: &Site, adit: &Adit, count: usize, path: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for n in 0..count {
