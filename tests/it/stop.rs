@@ -191,6 +191,14 @@ fn a_process_that_fails_to_take_over_leaves_the_old_one_serving() {
         .output()
         .unwrap();
     assert!(!output.status.success(), "{output:?}");
+    // The last good file is in the state directory, but a successor is not to serve it.
+    let broken = site.dir.write("broken.yaml", "version: 1\nroutse: []\n");
+    let output = crate::support::adit::command()
+        .args(["run", "--take-over", "--state-dir", state, "--config"])
+        .arg(&broken)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
     pass(Duration::from_millis(300));
     let answer = site.curl(adit.addr("web")).get("http://www.example.test/");
     answer.expect(200);
