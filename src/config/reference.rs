@@ -25,7 +25,7 @@ pub(crate) fn reference_markdown() -> String {
 /// `docs/reference/limits.md`.
 pub(crate) fn limits_markdown() -> String {
     let mut out = String::from(
-        "# Limits\n\n<!-- Generated from src/config/schema/limits.rs by \
+        "# Limits\n\n<!-- Generated from src/config/schema/limits by \
          `ADIT_BLESS=1 cargo test -p adit reference`. Do not edit. -->\n\n\
          Each limit has an id, a key under `limits` and a default that is meant to be kept. \
          `adit check --limits` shows the values that hold.\n\n\

@@ -81,7 +81,7 @@ pub(crate) fn limit_values(limits: &Limits) -> Vec<LimitValue> {
         value: value(*slot),
         default: key.default,
     };
-    limit_rows().iter().map(row).collect()
+    limit_rows().map(row).collect()
 }
 
 #[cfg(test)]
