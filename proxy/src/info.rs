@@ -70,6 +70,12 @@ impl ConnInfo {
         }
     }
 
+    /// Whether the peer is an HTTP proxy whose forwarding fields are believed.
+    pub(crate) fn trusts_forwarding(&self) -> bool {
+        let proxies = &self.door.spec().trust_forwarded;
+        proxies.contains(self.client.ip())
+    }
+
     /// Takes over what a PROXY header says.
     pub(crate) fn conveyed(&mut self, source: SocketAddr, destination: Option<SocketAddr>) {
         self.client = SocketAddr::new(cidr::fold(source.ip()), source.port());

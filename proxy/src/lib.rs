@@ -14,6 +14,7 @@ mod io;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+mod policy;
 mod proxy;
 pub mod proxy_protocol;
 pub mod relay;

@@ -18,6 +18,7 @@ use adit_route::{
 use crate::blueprint::{Blueprint, ListenerKind, ListenerSpec};
 use crate::limits::Limits;
 use crate::metrics::{ListenerStats, Metrics, RouteStats};
+use crate::policy::Plan;
 use crate::tls::{Alpn, BackendConnector, CertificateSet, ServerTls, Termination, TlsPolicy};
 use crate::upstream::Upstream;
 
@@ -77,6 +78,8 @@ pub(crate) struct CompiledRoute {
     pub connect: Option<Duration>,
     pub max_body: Option<u64>,
     pub websocket: bool,
+    /// Policies, if the rule has any.
+    pub plan: Option<Box<Plan>>,
     pub stats: Arc<RouteStats>,
 }
 
@@ -88,6 +91,8 @@ pub(crate) enum CompiledAction {
         total: u32,
     },
     Respond(Arc<FixedResponse>),
+    /// A policy of the rule answers everything.
+    Policy,
 }
 
 /// An upstream with the TLS settings for its connections.
@@ -349,6 +354,7 @@ impl Builder<'_> {
     fn rule(&mut self, host: &HostRoutes, rule: &Rule) -> Option<RuleEntry<Arc<CompiledRoute>>> {
         let action = match &rule.action {
             Action::Respond(response) => CompiledAction::Respond(Arc::clone(response)),
+            Action::Policy => CompiledAction::Policy,
             Action::Forward(shares) => {
                 let mut compiled = Vec::with_capacity(shares.len());
                 for share in shares.iter().filter(|share| share.weight > 0) {
@@ -366,6 +372,10 @@ impl Builder<'_> {
             Some(name) => Arc::from(format!("{name} {}", rule.path.as_str())),
             None => Arc::from(rule.path.as_str()),
         };
+        let plan = rule.policies.as_ref().map(|policies| {
+            let mut upstream = |spec: &Arc<UpstreamSpec>| self.upstream(spec, &rule.place);
+            Box::new(Plan::compile(policies, host.profile, &mut upstream))
+        });
         let limits = &self.blueprint.limits;
         let route = CompiledRoute {
             stats: self.foundations.metrics.route(&pattern, &name),
@@ -379,6 +389,7 @@ impl Builder<'_> {
             connect: rule.timeouts.connect,
             max_body: rule.max_body,
             websocket: rule.websocket,
+            plan,
         };
         Some(RuleEntry {
             path: rule.path.clone(),

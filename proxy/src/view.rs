@@ -127,6 +127,8 @@ pub enum ActionView {
     Forward(Vec<(Arc<str>, u32)>),
     /// Answers with this status.
     Respond(StatusCode),
+    /// A policy of the rule answers everything.
+    Policy,
 }
 
 impl HostView {
@@ -244,6 +246,7 @@ fn rule_view(
         verdict,
         action: match &route.action {
             CompiledAction::Respond(fixed) => ActionView::Respond(fixed.status),
+            CompiledAction::Policy => ActionView::Policy,
             CompiledAction::Forward { shares, .. } => {
                 let shares = shares.iter().map(|(compiled, weight)| {
                     let name = Arc::clone(&compiled.upstream.spec().name);

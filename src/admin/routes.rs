@@ -130,6 +130,7 @@ fn rule(rule: &RuleView) -> Value {
             (Some(shares.iter().map(share).collect::<Vec<_>>()), None)
         }
         ActionView::Respond(status) => (None, Some(status.as_u16())),
+        ActionView::Policy => (None, None),
     };
     json!({
         "name": &*rule.name,

@@ -42,6 +42,7 @@ mod house;
 mod http1;
 mod http2;
 mod passthrough;
+mod policies;
 mod proxy_protocol;
 mod reload;
 mod routes;

@@ -10,6 +10,7 @@ pub mod cidr;
 pub mod exposure;
 pub mod host;
 pub mod path;
+pub mod policy;
 pub mod rule;
 pub mod spelling;
 pub mod table;
@@ -18,6 +19,7 @@ pub mod upstream;
 pub use cidr::CidrSet;
 pub use exposure::{Class, ExposureRule, ExposureRules, Role, Verdict};
 pub use host::{CanonicalHost, HostError, HostPattern};
+pub use policy::{Policies, Template};
 pub use rule::{
     Action, ClientAuth, Conditions, FieldMatch, FixedResponse, HostRoutes, HostTls, PathMatch,
     Place, Profile, RouteSet, Rule, RuleTimeouts, TlsVersion, ValueMatch, Weighted,

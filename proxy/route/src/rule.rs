@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use regex::Regex;
 
 use crate::host::HostPattern;
+use crate::policy::{AppRoot, Policies};
 use crate::upstream::UpstreamSpec;
 
 /// What one source declares, in its own order.
@@ -53,6 +54,8 @@ pub struct HostRoutes {
     pub profile: Profile,
     /// What happens to TLS connections for the host.
     pub tls: HostTls,
+    /// Where the root of the host leads, whatever its rules say.
+    pub app_root: Option<AppRoot>,
     /// The rules; empty if TLS is passed through.
     pub rules: Vec<Rule>,
 }
@@ -113,6 +116,8 @@ pub struct Rule {
     pub max_body: Option<u64>,
     /// Whether `Upgrade: websocket` passes (D-85).
     pub websocket: bool,
+    /// What is done to requests and responses beside; `None` if nothing is.
+    pub policies: Option<Arc<Policies>>,
     /// Where it was written.
     pub place: Place,
 }
@@ -205,6 +210,8 @@ pub enum Action {
     Forward(Vec<Weighted>),
     /// Answered here.
     Respond(Arc<FixedResponse>),
+    /// Answered by a policy of the rule, whatever is asked for: a redirect, a closed rule.
+    Policy,
 }
 
 /// A share of a rule's traffic.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use format::Formatter;
 pub use format::{Record, Termination, Timings};
+pub(crate) use time::iso8601;
 use writer::Writer;
 
 /// Size of a worker's buffer.

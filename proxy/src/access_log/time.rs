@@ -51,6 +51,15 @@ impl Clock {
     }
 }
 
+/// A time as nginx writes it in `$time_iso8601`: `2025-11-20T10:59:23+00:00`.
+pub(crate) fn iso8601(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let mut text = Vec::with_capacity(32);
+    Civil::of(since.unwrap_or_default().as_secs()).write(&mut text, Style::Rfc3339);
+    text.extend_from_slice(b"+00:00");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];

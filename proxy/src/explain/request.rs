@@ -18,6 +18,7 @@ use crate::http::handle::{self, Refusal, Unserved};
 use crate::http::message::Request;
 use crate::http::reply;
 use crate::info::ConnInfo;
+use crate::policy::{Scene, Told};
 use crate::snapshot::{CompiledHost, CompiledRoute, Snapshot};
 
 /// Where a request is settled, in the order of `handle::decide`.
@@ -92,7 +93,8 @@ impl<'a> Walk<'a> {
     ) -> Result<Verdict, Verdict> {
         let upgrade = request.upgrade.clone();
         let role = handle::effective_role(info, &request);
-        let outcome = handle::decide(self.snapshot, info, role, &mut request);
+        let outcome = handle::decide(self.snapshot, info, role, &request)
+            .and_then(|route| handle::check_route(&route, &mut request).map(|()| route));
         request.upgrade = upgrade;
         let role = role.unwrap_or(info.door.spec().role);
         let asked = Asked {
@@ -110,6 +112,7 @@ impl<'a> Walk<'a> {
         self.redirect(&asked)?;
         let route = self.route(&asked, entry)?;
         self.limits(&asked, &route)?;
+        self.policies(&asked, &route)?;
         self.served(&route)
     }
 
@@ -358,6 +361,36 @@ impl<'a> Walk<'a> {
                 Err(asked.refused(text))
             }
         }
+    }
+
+    /// What the policies of the route would do, up to the first that answers.
+    fn policies(&mut self, asked: &Asked<'_>, route: &CompiledRoute) -> Result<(), Verdict> {
+        let Some(plan) = &route.plan else {
+            return Ok(());
+        };
+        let scene = Scene {
+            info: asked.info,
+            request: asked.request,
+            client: handle::forwarded_client(asked.info, asked.request)
+                .unwrap_or_else(|| asked.info.client.ip()),
+            target: &asked.request.target,
+            user: None,
+        };
+        for step in plan.steps() {
+            match step.tell(&scene) {
+                Told::Passes(text) => drop(self.passed("policy", text).fact("policy", step.name())),
+                Told::Answers(status, rule, text) => {
+                    let failed = self.failed("policy", text.clone());
+                    failed.fact("policy", step.name()).fact("rule", rule);
+                    return Err(Verdict::Answered(status, Why::because(rule, text)));
+                }
+                Told::Redirects(status, location, text) => {
+                    self.passed("policy", text).fact("policy", step.name());
+                    return Err(Verdict::Redirected { status, location });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn limits(&mut self, asked: &Asked<'_>, route: &CompiledRoute) -> Result<(), Verdict> {

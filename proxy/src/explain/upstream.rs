@@ -30,6 +30,10 @@ impl Walk<'_> {
                 self.passed("upstream", "none: the route has a fixed answer");
                 return Ok(Verdict::Fixed(fixed.status));
             }
+            CompiledAction::Policy => {
+                self.passed("upstream", "none: a policy of the route answers");
+                return Ok(Verdict::Fixed(http::StatusCode::NOT_FOUND));
+            }
             CompiledAction::Forward { shares, total } => (shares, u64::from(*total)),
         };
         let prospects: Vec<_> = shares.iter().map(|(one, _)| self.prospect(one)).collect();

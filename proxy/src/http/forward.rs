@@ -11,7 +11,7 @@ use crate::error::{Attempt, Error, Side};
 use crate::h1;
 use crate::h1::client::Terms;
 use crate::h2;
-use crate::http::handle::{cookie, is_idempotent, set_forwarding};
+use crate::http::handle::{Serving, cookie, is_idempotent};
 use crate::http::message::{Request, Response};
 use crate::http::upgrade::Upgraded;
 use crate::info::ConnInfo;
@@ -25,19 +25,20 @@ use crate::worker::{Current, Live, Worker};
 
 /// Sends the request to one of the route's upstreams and waits for the response head.
 pub(crate) async fn forward(
-    worker: &Rc<Worker>,
-    current: &Rc<Current>,
-    info: &Rc<ConnInfo>,
-    route: &Arc<CompiledRoute>,
-    mut request: Request,
+    serving: Serving<'_>,
+    request: &mut Request,
     trail: &mut Trail,
 ) -> Result<Response, Error> {
-    let id = set_forwarding(worker, info, &mut request, trail).map_err(Error::Request)?;
-    trail.identified(&id);
+    let Serving {
+        worker,
+        current,
+        info,
+        route,
+    } = serving;
     worker.retries.request();
     let compiled = share(worker, route).ok_or(Error::NoEndpoint)?;
     let spec = compiled.upstream.spec();
-    let hash = hash_of(&spec.balance, info, &request);
+    let hash = hash_of(&spec.balance, info, request);
     let bodyless = request.body.is_empty();
     let repeatable = bodyless && is_idempotent(&request.method) && request.upgrade.is_none();
     let mut tried: SmallVec<[u32; 4]> = SmallVec::new();
@@ -56,7 +57,7 @@ pub(crate) async fn forward(
             fresh,
         };
         let started = Instant::now();
-        let result = attempt.send(&place, &mut request, trail).await;
+        let result = attempt.send(&place, request, trail).await;
         report(worker, compiled, &place, &result, started);
         let again = left > 0 && may_repeat(&result, &spec.retry.on, repeatable, bodyless);
         if again && worker.retries.retry() {

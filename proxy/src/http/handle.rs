@@ -4,6 +4,7 @@
 //! if it did not exist. Only then do the relation of TLS name and host, redirects, routes and
 //! limits follow.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,10 +20,11 @@ use crate::http::headers;
 use crate::http::message::{Request, Response, Upgrade};
 use crate::http::{forward, reply};
 use crate::info::{ConnInfo, TlsInfo, address_text};
+use crate::policy;
 use crate::snapshot::{CompiledAction, CompiledHost, CompiledRoute, Snapshot};
 use crate::tls::ClientIdentity;
 use crate::trail::Trail;
-use crate::worker::Worker;
+use crate::worker::{Current, Worker};
 
 type Entry = HostTable<Arc<CompiledHost>, Arc<CompiledRoute>>;
 
@@ -47,20 +49,56 @@ pub(crate) async fn handle(
     if let Some(role) = role {
         trail.judged_as(role);
     }
-    let route = match decide(&current.snapshot, info, role, &mut request) {
+    let route = match decide(&current.snapshot, info, role, &request) {
         Ok(route) => route,
         Err(unserved) => return answer(unserved, &request, trail),
     };
     trail.routed(&route);
-    let forwarded = match &route.action {
+    let admitted = check_route(&route, &mut request);
+    let serving = Serving {
+        worker,
+        current: &current,
+        info,
+        route: &route,
+    };
+    if let Some(plan) = &route.plan {
+        return Box::pin(policy::serve(serving, plan, request, admitted, trail)).await;
+    }
+    if let Err(unserved) = admitted {
+        return answer(unserved, &request, trail);
+    }
+    if matches!(route.action, CompiledAction::Forward { .. }) {
+        match set_forwarding(worker, info, &mut request, trail) {
+            Ok(id) => trail.identified(&id),
+            Err(violation) => return fail(&Error::Request(violation), trail),
+        }
+    }
+    act(serving, &mut request, trail).await
+}
+
+/// Who serves what to whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Serving<'a> {
+    pub worker: &'a Rc<Worker>,
+    pub current: &'a Rc<Current>,
+    pub info: &'a Rc<ConnInfo>,
+    pub route: &'a Arc<CompiledRoute>,
+}
+
+/// Does what the route does. The forwarding fields of the request are set.
+pub(crate) async fn act(
+    serving: Serving<'_>,
+    request: &mut Request,
+    trail: &mut Trail,
+) -> Response {
+    let forwarded = match &serving.route.action {
         CompiledAction::Respond(fixed) => Ok(Response {
             status: fixed.status,
             headers: fixed.headers.clone(),
             body: Body::full(fixed.body.clone()),
         }),
-        CompiledAction::Forward { .. } => {
-            forward::forward(worker, &current, info, &route, request, trail).await
-        }
+        CompiledAction::Policy => Ok(reply::page(StatusCode::NOT_FOUND)),
+        CompiledAction::Forward { .. } => forward::forward(serving, request, trail).await,
     };
     match forwarded {
         Ok(response) => response,
@@ -68,7 +106,7 @@ pub(crate) async fn handle(
     }
 }
 
-fn fail(error: &Error, trail: &mut Trail) -> Response {
+pub(crate) fn fail(error: &Error, trail: &mut Trail) -> Response {
     trail.failed(error);
     if matches!(
         error,
@@ -140,7 +178,7 @@ impl Refusal {
 }
 
 /// The answer to a request that no route serves.
-fn answer(unserved: Unserved, request: &Request, trail: &mut Trail) -> Response {
+pub(crate) fn answer(unserved: Unserved, request: &Request, trail: &mut Trail) -> Response {
     match unserved {
         Unserved::Refused(refusal, status) => {
             if refusal.closes() {
@@ -161,7 +199,7 @@ pub(crate) fn decide(
     snapshot: &Snapshot,
     info: &ConnInfo,
     role: Option<Role>,
-    request: &mut Request,
+    request: &Request,
 ) -> Result<Arc<CompiledRoute>, Unserved> {
     check_method(request)?;
     let Some(role) = role else {
@@ -202,7 +240,6 @@ pub(crate) fn decide(
             ));
         }
     };
-    check_route(&route, request)?;
     Ok(route)
 }
 
@@ -312,7 +349,7 @@ fn check_tls(
 }
 
 /// What the route itself limits.
-fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unserved> {
+pub(crate) fn check_route(route: &CompiledRoute, request: &mut Request) -> Result<(), Unserved> {
     if let Some(most) = route.max_body {
         if request.body.length().is_some_and(|length| length > most) {
             return Err(Unserved::Refused(
@@ -362,13 +399,8 @@ pub(crate) fn set_forwarding(
         Some(port) => HeaderValue::from_str(&format!("{}:{port}", request.host)),
     };
     let host = host.map_err(|_| Violation::HOST)?;
-    let proxies = &info.door.spec().trust_forwarded;
-    let trusted = proxies.contains(info.client.ip());
-    let forwarded = if trusted {
-        headers::forwarded_client(&request.headers, proxies)
-    } else {
-        None
-    };
+    let trusted = info.trusts_forwarding();
+    let forwarded = forwarded_client(info, request);
     if let Some(client) = forwarded {
         trail.forwarded(client);
     }
@@ -388,6 +420,13 @@ pub(crate) fn set_forwarding(
     )?;
     let id = request.headers.get(headers::X_REQUEST_ID).cloned();
     Ok(id.unwrap_or_else(|| HeaderValue::from_static("")))
+}
+
+/// The client as trusted HTTP proxies say, if one of them is the peer.
+pub(crate) fn forwarded_client(info: &ConnInfo, request: &Request) -> Option<IpAddr> {
+    let proxies = &info.door.spec().trust_forwarded;
+    info.trusts_forwarding()
+        .then(|| headers::forwarded_client(&request.headers, proxies))?
 }
 
 /// A fresh id: 128 random bits.

@@ -8,6 +8,7 @@ mod backends;
 mod certificates;
 mod limits;
 mod listeners;
+mod policies;
 mod policy;
 mod respond;
 mod routes;

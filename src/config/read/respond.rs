@@ -9,7 +9,7 @@ use super::super::tree::Node;
 use super::Reader;
 
 /// Fields that frame the message or belong to the connection: they are ours to write.
-const FRAMING: [&str; 9] = [
+pub(super) const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
     "keep-alive",

@@ -59,6 +59,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
                 place: reader.place(node.span),
                 profile: Profile::Strict,
                 tls: tls.clone(),
+                app_root: None,
                 rules: written.iter().map(|written| written.rule.clone()).collect(),
             });
         }

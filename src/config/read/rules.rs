@@ -11,6 +11,7 @@ use super::super::problem::{Code, Problem};
 use super::super::scalar;
 use super::super::tree::{Entry, Node, Span};
 use super::Reader;
+use super::policies::policies;
 use super::respond::fixed_response;
 use super::upstreams::{Scope, http_upstream};
 
@@ -82,10 +83,20 @@ fn rule(
     shared: Option<&Arc<UpstreamSpec>>,
     name: &str,
 ) -> Option<Rule> {
+    let policies = policies(reader, scope);
+    let answers = policies
+        .as_ref()
+        .is_some_and(|policies| policies.redirect.is_some());
+    let acts = ["backends", "respond"].map(|key| scope.field(key).is_some());
+    let action = if answers && acts == [false; 2] {
+        Action::Policy
+    } else {
+        action(reader, node, scope, shared, name)?
+    };
     Some(Rule {
         path,
         conditions,
-        action: action(reader, node, scope, shared, name)?,
+        action,
         timeouts: RuleTimeouts {
             connect: scope.timeout("connect"),
             response: scope.timeout("response"),
@@ -95,6 +106,7 @@ fn rule(
             .part("limits", "body")
             .and_then(|node| scalar::size(node.text()?).ok()),
         websocket: true,
+        policies,
         place: reader.place(node.span),
     })
 }

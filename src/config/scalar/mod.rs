@@ -8,7 +8,7 @@ mod units;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use adit_route::{CanonicalHost, HashKey, HostPattern, path};
+use adit_route::{CanonicalHost, HashKey, HostPattern, Template, path};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
@@ -149,6 +149,13 @@ pub(in crate::config) static HASH_KEY: Scalar = Scalar {
     label: "variable",
     allowed: "clientIp (or $remote_addr), header:NAME, cookie:NAME, query:NAME, path, host",
     check: |text| hash_key(text).map(drop),
+};
+/// A text with variables.
+pub(in crate::config) static TEMPLATE: Scalar = Scalar {
+    label: "text with variables",
+    allowed: "a text; `$host`, `$request_uri`, `$remote_addr` and the like stand for values of the \
+            request, `$$` for a dollar sign",
+    check: |text| template(text).map(drop),
 };
 /// A range of status codes.
 pub(in crate::config) static STATUS_RANGE: Scalar = Scalar {
@@ -353,6 +360,13 @@ pub(in crate::config) fn header_name(text: &str) -> Parsed<HeaderName> {
 pub(in crate::config) fn header_value(text: &str) -> Parsed<HeaderValue> {
     HeaderValue::from_str(text)
         .map_err(|_| Misfit::new("the text cannot be the value of a header field"))
+}
+
+pub(in crate::config) fn template(text: &str) -> Parsed<Template> {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Misfit::new("the text holds control characters"));
+    }
+    Template::parse(text, &[]).map_err(|error| Misfit::new(error.to_string()))
 }
 
 pub(in crate::config) fn hash_key(text: &str) -> Parsed<HashKey> {

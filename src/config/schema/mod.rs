@@ -7,6 +7,7 @@
 
 mod limits;
 mod listener;
+mod policies;
 mod policy;
 mod root;
 mod route;

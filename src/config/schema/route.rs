@@ -5,6 +5,7 @@
 use super::super::scalar::{
     BACKEND, HEADER_NAME, HEADER_VALUE, HOST, METHOD, NAME, PATH_REGEX, REGEX, TEXT, URL_PATH,
 };
+use super::policies;
 use super::root::{CLIENT_AUTH_KEY, MIN_VERSION};
 use super::upstream::{
     BACKEND_OBJECT, BACKEND_TLS, BALANCE, HEALTH, OUTLIER, PROXY_PROTOCOL_OUT, RETRY,
@@ -61,7 +62,7 @@ pub(super) static ROUTE: Table = Table {
         .default("every path")
         .example("[{prefix: /api, backends: [\"http://127.0.0.1:8001\"]}]"),
     ],
-    includes: &[&COMMON],
+    includes: &[&COMMON, &policies::PATHS],
     planned: &[
         ("prefix", "write it in an entry of `paths`"),
         ("exact", "write it in an entry of `paths`"),
@@ -112,7 +113,7 @@ static PATH: Table = Table {
         .default("none")
         .example("{methods: [GET]}"),
     ],
-    includes: &[&COMMON],
+    includes: &[&COMMON, &policies::PATHS],
     planned: &[
         ("path", "the key is `exact`, `prefix` or `regex`"),
         ("host", "hosts belong to the route"),
@@ -268,17 +269,13 @@ static COMMON: Table = Table {
             "the key is `timeouts`, with `connect`, `response` and `idle`",
         ),
         ("rewrite", "it comes with the policies of routes"),
-        (
-            "redirect",
-            "it comes with the policies of routes; a redirect to HTTPS is written at \
-            the listener",
-        ),
         ("cors", "it comes with the policies of routes"),
         ("rateLimit", "it comes with the policies of routes"),
         ("auth", "it comes with the policies of routes"),
-        ("headers", "it comes with the policies of routes"),
-        ("requestHeaders", "it comes with the policies of routes"),
-        ("responseHeaders", "it comes with the policies of routes"),
+        (
+            "headers",
+            "the keys are `requestHeaders` and `responseHeaders`",
+        ),
         (
             "sticky",
             "it comes with the policies of routes; `balance: {hash: …}` keeps a \

@@ -198,7 +198,7 @@ fn the_routes_of_an_edge_box_mean_what_they_say() {
 pub(super) fn upstream_of(rule: &Rule) -> &UpstreamSpec {
     match &rule.action {
         Action::Forward(weighted) => &weighted[0].upstream,
-        Action::Respond(_) => panic!("no upstream"),
+        Action::Respond(_) | Action::Policy => panic!("no upstream"),
     }
 }
 

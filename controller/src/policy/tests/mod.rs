@@ -124,6 +124,7 @@ fn routes(hosts: &[&str]) -> RouteSet {
         name: None,
         place: place(line),
         profile: Profile::Strict,
+        app_root: None,
         tls: if host.starts_with('!') {
             HostTls::Passthrough(upstream())
         } else {

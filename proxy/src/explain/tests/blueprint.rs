@@ -65,6 +65,7 @@ fn rule(path: PathMatch, action: Action, line: u32) -> Rule {
         timeouts: RuleTimeouts::default(),
         max_body: None,
         websocket: true,
+        policies: None,
         place: Place {
             source: "adit.yaml".into(),
             line,
@@ -90,6 +91,7 @@ fn host(name: &str, rules: Vec<Rule>) -> HostRoutes {
         name: None,
         place: Place::default(),
         profile: Profile::Strict,
+        app_root: None,
         tls: HostTls::default(),
         rules,
     }

@@ -1,0 +1,19 @@
+//! Policies of routes: what happens to a request beside being forwarded.
+//!
+//! [`Plan`] is compiled with the snapshot: a flat list of steps in the order of the route's profile
+//! ([`Stage`]), then what is done to the response. [`serve`] walks it. A [`Step`] lets the request
+//! go on, changes it, or answers it; whatever answers, the response stage follows. A route without
+//! policies has no plan, and pays for one comparison. `explain` asks the same steps.
+
+mod expand;
+mod fields;
+mod passage;
+mod plan;
+mod redirect;
+mod serve;
+mod step;
+
+pub(crate) use passage::Scene;
+pub(crate) use plan::Plan;
+pub(crate) use serve::serve;
+pub(crate) use step::Told;

@@ -1,0 +1,3 @@
+//! Policies of routes, as a client and a backend notice them. Each file is the table of a family.
+
+mod paths;
