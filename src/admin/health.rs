@@ -5,14 +5,15 @@
 //! into an outage. Nothing that it depends on makes it fail (O-04).
 
 use adit_proxy::http::message::Response;
-use http::{HeaderMap, StatusCode, header};
+use adit_route::FieldList;
+use http::{StatusCode, header};
 use serde_json::json;
 
 use super::clock::rfc3339;
 use super::reply::{self, tame};
 use super::standing::{Phase, Standing};
 
-pub(super) fn readyz(standing: &Standing, headers: &HeaderMap) -> Response {
+pub(super) fn readyz(standing: &Standing, headers: &FieldList) -> Response {
     let phase = standing.status.phase;
     let code = match phase {
         Phase::Serving => StatusCode::OK,
@@ -120,7 +121,7 @@ mod tests {
                 format!("ready\ndegraded: {refused}\n"),
             ),
         ] {
-            let response = readyz(&standing, &HeaderMap::new());
+            let response = readyz(&standing, &FieldList::new());
             assert_eq!(response.status, code, "{text}");
             assert_eq!(body(response).await, text);
         }
@@ -130,7 +131,7 @@ mod tests {
     async fn programs_get_the_same_as_json() {
         let standing = standing(Phase::Serving, None, &["site.pem expired"]);
         let headers =
-            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
+            FieldList::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
         let found: Value = serde_json::from_str(&body(readyz(&standing, &headers)).await).unwrap();
         assert_eq!(
             found,

@@ -5,7 +5,8 @@
 
 use adit_proxy::http::body::Body;
 use adit_proxy::http::message::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use adit_route::FieldList;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// For answers that are not a page: nothing may be loaded or run.
 const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -59,7 +60,7 @@ fn answer(
     ];
     Response {
         status,
-        headers: HeaderMap::from_iter(headers),
+        headers: FieldList::from_iter(headers),
         body: Body::full(body),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 /// The longest host name, without the trailing dot (RFC 1035 §2.3.4).
 pub const MAX_HOST: usize = 253;
@@ -16,7 +16,7 @@ const MAX_LABEL: usize = 63;
 /// A host name in canonical form: lower case, no trailing dot, no port. IPv6 literals keep their
 /// brackets.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CanonicalHost(SmallVec<[u8; 48]>);
+pub struct CanonicalHost(SmolStr);
 
 /// Why a text is not a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,24 +66,32 @@ impl CanonicalHost {
         if name.len() > MAX_HOST {
             return Err(HostError::TooLong);
         }
-        let mut canonical = SmallVec::with_capacity(name.len());
         let mut label = 0_usize;
+        let mut lower = true;
         for &byte in name {
             match byte {
                 b'.' if label == 0 => return Err(HostError::Label),
                 b'.' => label = 0,
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+                b'A'..=b'Z' => {
+                    lower = false;
+                    label += 1;
+                }
                 _ => return Err(HostError::Character),
             }
             if label > MAX_LABEL {
                 return Err(HostError::Label);
             }
-            canonical.push(byte.to_ascii_lowercase());
         }
         if label == 0 {
             return Err(HostError::Label);
         }
-        Ok(Self(canonical))
+        let text = std::str::from_utf8(name).map_err(|_| HostError::Character)?;
+        Ok(Self(if lower {
+            SmolStr::new(text)
+        } else {
+            SmolStr::new(text.to_ascii_lowercase())
+        }))
     }
 
     /// Reads a `Host` field or an authority: a name, then optionally `:` and a port.
@@ -107,12 +115,12 @@ impl CanonicalHost {
 
     /// The canonical text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        self.0.as_str()
     }
 
     /// Whether this is an IPv4 or bracketed IPv6 literal and not a name.
     pub fn is_ip_literal(&self) -> bool {
-        self.0.first() == Some(&b'[') || self.as_str().parse::<std::net::Ipv4Addr>().is_ok()
+        self.0.starts_with('[') || self.as_str().parse::<std::net::Ipv4Addr>().is_ok()
     }
 }
 
@@ -136,9 +144,7 @@ fn ipv6_literal(name: &[u8]) -> Result<CanonicalHost, HostError> {
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or(HostError::Literal)?;
-    Ok(CanonicalHost(SmallVec::from_slice(
-        format!("[{address}]").as_bytes(),
-    )))
+    Ok(CanonicalHost(SmolStr::new(format!("[{address}]"))))
 }
 
 impl fmt::Debug for CanonicalHost {

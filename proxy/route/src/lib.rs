@@ -8,6 +8,7 @@
 
 pub mod cidr;
 pub mod exposure;
+mod field_list;
 pub mod host;
 pub mod path;
 pub mod policy;
@@ -18,6 +19,7 @@ pub mod upstream;
 
 pub use cidr::CidrSet;
 pub use exposure::{Class, ExposureRule, ExposureRules, Role, Verdict};
+pub use field_list::FieldList;
 pub use host::{CanonicalHost, HostError, HostPattern};
 pub use policy::{Policies, Template};
 pub use rule::{

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use regex::Regex;
 
+use crate::field_list::FieldList;
 use crate::host::HostPattern;
 use crate::policy::{AppRoot, Policies};
 use crate::upstream::UpstreamSpec;
@@ -229,7 +230,7 @@ pub struct FixedResponse {
     /// Status code, 200 to 599.
     pub status: StatusCode,
     /// Header fields.
-    pub headers: HeaderMap,
+    pub headers: FieldList,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adit_route::CanonicalHost;
+use adit_route::{CanonicalHost, FieldList};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use rustls::{HandshakeKind, ProtocolVersion};
@@ -314,7 +314,7 @@ impl Connection {
                     &mut out,
                     false,
                     StatusCode::BAD_REQUEST,
-                    &http::HeaderMap::new(),
+                    &FieldList::new(),
                     Some(BodyLength::None),
                     Some("close"),
                 );

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use adit_route::FieldList;
 use bytes::BytesMut;
 use http::{HeaderValue, Method, Version, header};
 
@@ -124,8 +125,8 @@ fn may_have_body(method: &Method) -> bool {
 }
 
 /// `Expect` is 100-continue or refused (D-80); HTTP/1.0 clients know none (D-81).
-fn expectation(headers: &http::HeaderMap, version_10: bool) -> Result<bool, Violation> {
-    let mut values = headers.get_all(header::EXPECT).iter();
+fn expectation(headers: &FieldList, version_10: bool) -> Result<bool, Violation> {
+    let mut values = headers.get_all(header::EXPECT);
     match (values.next(), values.next()) {
         (None, _) => Ok(false),
         (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
@@ -148,10 +149,10 @@ enum Handshake {
 fn handshake(
     method: &Method,
     version_10: bool,
-    headers: &http::HeaderMap,
+    headers: &FieldList,
     length: BodyLength,
 ) -> Handshake {
-    let websocket = headers.get_all(header::UPGRADE).iter().any(|value| {
+    let websocket = headers.get_all(header::UPGRADE).any(|value| {
         value
             .as_bytes()
             .split(|&byte| byte == b',')

@@ -1,7 +1,7 @@
 //! Where a body ends, decoded as bytes arrive.
 
+use adit_route::FieldList;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 
 use super::chunked::{ChunkedDecoder, Decoded};
 use super::head::BodyLength;
@@ -30,7 +30,7 @@ pub(crate) enum Piece {
     /// A piece of the body.
     Data(Bytes),
     /// The body is complete.
-    End(Option<HeaderMap>),
+    End(Option<FieldList>),
 }
 
 impl BodyDecoder {

@@ -1,7 +1,8 @@
 //! The chunked coding, decoded strictly (RFC 9112 §7.1; D-39 to D-41, D-50 to D-53, L-07 to L-09).
 
+use adit_route::FieldList;
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 
 use super::fields::{SectionLimits, SectionScan, parse_fields};
 use super::violation::Violation;
@@ -15,7 +16,7 @@ pub(crate) enum Decoded {
     /// A piece of the body.
     Data(Bytes),
     /// The body is complete.
-    End(Option<HeaderMap>),
+    End(Option<FieldList>),
 }
 
 /// Incremental decoder of one chunked body.
@@ -221,7 +222,7 @@ fn trailer(violation: Violation) -> Violation {
     }
 }
 
-fn trailers(section: &Bytes, limits: &Limits) -> Result<Option<HeaderMap>, Violation> {
+fn trailers(section: &Bytes, limits: &Limits) -> Result<Option<FieldList>, Violation> {
     let fields = parse_fields(section, 0, limits).map_err(trailer)?;
     let framing = fields.host.is_some() || fields.chunked || fields.content_length.is_some();
     if framing || fields.map.keys().any(is_forbidden_trailer) {
@@ -252,7 +253,7 @@ pub(crate) fn is_forbidden_trailer(name: &HeaderName) -> bool {
 mod tests {
     use super::*;
 
-    fn decode(input: &[u8]) -> Result<(Vec<u8>, Option<HeaderMap>), Option<&'static str>> {
+    fn decode(input: &[u8]) -> Result<(Vec<u8>, Option<FieldList>), Option<&'static str>> {
         let mut whole = BytesMut::from(input);
         let mut decoder = ChunkedDecoder::default();
         let mut body = Vec::new();

@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use adit_route::FieldList;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 
 use super::body::Piece;
 use super::encode::{self, RequestLine};
@@ -64,7 +65,7 @@ pub(crate) struct Terms<'a> {
     /// Between two pieces of a body (L-71).
     pub idle: Duration,
     /// Fields to send; those of the request after all policies.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a FieldList,
     /// Host to send.
     pub host: &'a str,
     /// Port to send with it.
@@ -299,7 +300,7 @@ impl Exchange<'_> {
     async fn release(&mut self, request: &Request) {
         request
             .interim
-            .send(StatusCode::CONTINUE, HeaderMap::new())
+            .send(StatusCode::CONTINUE, FieldList::new())
             .await;
         if let Some(upload) = &mut self.upload {
             upload.state = UploadState::Sending;

@@ -1,8 +1,9 @@
 //! Heads and chunks as they leave us: built from values, with exactly one framing field that we
 //! chose (D-03).
 
+use adit_route::FieldList;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::head::BodyLength;
 
@@ -18,7 +19,7 @@ pub(crate) struct RequestLine<'a> {
 pub(crate) fn request_head(
     out: &mut BytesMut,
     line: &RequestLine<'_>,
-    headers: &HeaderMap,
+    headers: &FieldList,
     length: BodyLength,
     connection: Option<&'static str>,
 ) {
@@ -48,7 +49,7 @@ pub(crate) fn response_head(
     out: &mut BytesMut,
     version_10: bool,
     status: StatusCode,
-    headers: &HeaderMap,
+    headers: &FieldList,
     length: Option<BodyLength>,
     connection: Option<&'static str>,
 ) {
@@ -61,7 +62,7 @@ pub(crate) fn response_head(
 }
 
 /// Writes an interim response head.
-pub(crate) fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+pub(crate) fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &FieldList) {
     status_line(out, false, status);
     fields(out, headers);
     end(out, None);
@@ -79,8 +80,8 @@ fn status_line(out: &mut BytesMut, version_10: bool, status: StatusCode) {
     out.put_slice(b"\r\n");
 }
 
-fn fields(out: &mut BytesMut, headers: &HeaderMap) {
-    for (name, value) in headers {
+fn fields(out: &mut BytesMut, headers: &FieldList) {
+    for (name, value) in headers.iter() {
         field(out, name, value);
     }
 }
@@ -159,7 +160,7 @@ fn chunk_size(out: &mut BytesMut, size: usize) {
 }
 
 /// Ends a chunked body.
-pub(crate) fn last_chunk(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
+pub(crate) fn last_chunk(out: &mut BytesMut, trailers: Option<&FieldList>) {
     out.put_slice(b"0\r\n");
     if let Some(trailers) = trailers {
         fields(out, trailers);

@@ -3,8 +3,9 @@
 //! One pass over complete sections: every line ends in CRLF, names are tokens, values hold no
 //! control characters. Nothing is repaired (D-30 to D-36).
 
+use adit_route::FieldList;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use super::violation::Violation;
 use crate::limits::Limits;
@@ -79,7 +80,7 @@ impl SectionScan {
 /// What framing and routing need to know of a field section beside the fields themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
-    pub map: HeaderMap,
+    pub map: FieldList,
     pub content_length: Option<u64>,
     pub chunked: bool,
     pub host: Option<HeaderValue>,
@@ -94,18 +95,24 @@ pub(crate) fn parse_fields(
     from: usize,
     limits: &Limits,
 ) -> Result<Fields, Violation> {
-    let mut fields = Fields::default();
+    const USUAL: usize = 16;
+    let mut fields = Fields {
+        map: FieldList::with_capacity(USUAL),
+        ..Fields::default()
+    };
     let (mut size, mut others, mut cookies) = (0_usize, 0_usize, 0_usize);
     let mut at = from;
-    fields.map.reserve(16);
     while let Some(length) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
         // The scan has checked that each LF follows a CR.
-        let line = bytes.slice(at..at + length.saturating_sub(1));
+        let line = bytes.get(at..at + length.saturating_sub(1));
+        let line = line.unwrap_or_default();
         at += length + 1;
         if line.is_empty() {
             break;
         }
-        let (name, value) = split_field(&line, others + cookies == 0)?;
+        let (name, value) = split_field(line, others + cookies == 0)?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
+            .map_err(|_| wrong_byte(value))?;
         size += name.as_str().len() + value.len() + COST_PER_FIELD;
         if size > limits.header_bytes {
             return Err(Violation::HEAD_TOO_LARGE);
@@ -156,7 +163,7 @@ impl Fields {
 }
 
 /// `name: value` with the blanks around the value removed.
-fn split_field(line: &Bytes, first: bool) -> Result<(HeaderName, HeaderValue), Violation> {
+fn split_field(line: &[u8], first: bool) -> Result<(HeaderName, &[u8]), Violation> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(if first {
             Violation::FIELD_NAME
@@ -164,28 +171,24 @@ fn split_field(line: &Bytes, first: bool) -> Result<(HeaderName, HeaderValue), V
             Violation::FOLDING
         });
     }
-    let colon = memchr::memchr(b':', line).ok_or(Violation::FIELD_NAME)?;
+    let colon = line.iter().position(|&byte| byte == b':');
+    let colon = colon.ok_or(Violation::FIELD_NAME)?;
     let (name, value) = line.split_at(colon);
     if matches!(name.last(), Some(b' ' | b'\t')) {
         return Err(Violation::SPACE_BEFORE_COLON);
     }
     let name = HeaderName::from_bytes(name).map_err(|_| Violation::FIELD_NAME)?;
-    let value = value.get(1..).unwrap_or_default();
-    let trimmed = trim_blanks(value);
-    check_value(trimmed)?;
-    let value =
-        HeaderValue::from_maybe_shared(line.slice_ref(trimmed)).map_err(|_| Violation::CONTROL)?;
-    Ok((name, value))
+    Ok((name, trim_blanks(value.get(1..).unwrap_or_default())))
 }
 
-fn check_value(value: &[u8]) -> Result<(), Violation> {
+/// What is wrong with a value that is none: its first control character.
+fn wrong_byte(value: &[u8]) -> Violation {
     let wrong = value
         .iter()
         .find(|&&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f);
     match wrong {
-        None => Ok(()),
-        Some(b'\r') => Err(Violation::BARE_CR),
-        Some(_) => Err(Violation::CONTROL),
+        Some(b'\r') => Violation::BARE_CR,
+        _ => Violation::CONTROL,
     }
 }
 

@@ -4,10 +4,10 @@
 //! pass. What comes out holds values only: the framing decision, the canonical host, the target in
 //! origin form. Nothing of the received text is relayed (D-03).
 
-use adit_route::{CanonicalHost, path};
+use adit_route::{CanonicalHost, FieldList, path};
 use bytes::{Buf, Bytes, BytesMut};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::chunked::is_token_byte;
 use super::fields::{Fields, SectionLimits, SectionScan, parse_fields};
@@ -35,7 +35,7 @@ pub(crate) struct RequestHead {
     pub host: CanonicalHost,
     pub port: Option<u16>,
     pub target: Target,
-    pub headers: HeaderMap,
+    pub headers: FieldList,
     pub length: BodyLength,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Target {
 pub(crate) struct ResponseHead {
     pub status: StatusCode,
     pub version: Version,
-    pub headers: HeaderMap,
+    pub headers: FieldList,
     pub length: BodyLength,
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use adit_route::FieldList;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 
@@ -281,7 +282,7 @@ impl ServerConnection {
             &mut out,
             false,
             violation.status(),
-            &http::HeaderMap::new(),
+            &FieldList::new(),
             Some(BodyLength::None),
             Some("close"),
         );

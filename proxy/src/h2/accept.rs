@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use adit_route::CanonicalHost;
+use adit_route::{CanonicalHost, FieldList};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 
 use super::stream::{Held, StreamBody};
 use crate::error::Side;
@@ -46,9 +46,10 @@ pub(super) fn accept(
     held: Held,
 ) -> Result<Request, Refusal> {
     let (mut parts, stream) = request.into_parts();
-    check_size(&parts.headers, limits)?;
-    check_values(&parts.headers)?;
-    let (host, port) = host(&parts)?;
+    let mut fields = FieldList::from(std::mem::take(&mut parts.headers));
+    check_size(&fields, limits)?;
+    check_values(&fields)?;
+    let (host, port) = host(&parts.uri, &fields)?;
     let wanted = if secure { "https" } else { "http" };
     if parts
         .uri
@@ -72,14 +73,13 @@ pub(super) fn accept(
         _ => None,
     };
     let target = target(&parts, upgrade.is_some(), limits)?;
-    let accepts_trailers = parts.headers.get(header::TE).is_some();
-    let expects_continue = expectation(&parts.headers)?;
-    let length = content_length(&parts.headers)?;
-    let mut map = std::mem::take(&mut parts.headers);
-    map.remove(header::HOST);
-    map.remove(header::CONTENT_LENGTH);
-    headers::strip_request(&mut map).map_err(Refusal::Refused)?;
-    headers::join_cookies(&mut map);
+    let accepts_trailers = fields.contains_key(header::TE);
+    let expects_continue = expectation(&fields)?;
+    let length = content_length(&fields)?;
+    fields.remove(header::HOST);
+    fields.remove(header::CONTENT_LENGTH);
+    headers::strip_request(&mut fields).map_err(Refusal::Refused)?;
+    headers::join_cookies(&mut fields);
     let idle: Duration = limits.body_idle_timeout;
     let body = if stream.is_end_stream() {
         Body::empty()
@@ -94,7 +94,7 @@ pub(super) fn accept(
         host,
         port,
         target,
-        headers: map,
+        headers: fields,
         body,
         expects_continue,
         upgrade,
@@ -103,8 +103,8 @@ pub(super) fn accept(
     })
 }
 
-fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
-    let cookies = headers.get_all(header::COOKIE).iter().count();
+fn check_size(headers: &FieldList, limits: &Limits) -> Result<(), Refusal> {
+    let cookies = headers.get_all(header::COOKIE).count();
     let too_many = headers.len() - cookies > limits.header_fields;
     let rule = match (too_many, cookies > limits.cookie_fields) {
         (true, _) => Violation::TOO_MANY_FIELDS,
@@ -114,7 +114,7 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
     Err(Refusal::Refused(rule))
 }
 
-fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_values(headers: &FieldList) -> Result<(), Refusal> {
     for value in headers.values() {
         let bytes = value.as_bytes();
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
@@ -133,11 +133,7 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
             return Err(malformed("D-63", "connection-field"));
         }
     }
-    if headers
-        .get_all(header::TE)
-        .iter()
-        .any(|te| te != "trailers")
-    {
+    if headers.get_all(header::TE).any(|te| te != "trailers") {
         return Err(malformed("D-63", "te"));
     }
     if headers.contains_key("http2-settings") {
@@ -147,16 +143,16 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// `:authority` and `Host` say the same, or one of them speaks alone (D-64, D-65).
-fn host(parts: &http::request::Parts) -> Result<(CanonicalHost, Option<u16>), Refusal> {
+fn host(uri: &http::Uri, headers: &FieldList) -> Result<(CanonicalHost, Option<u16>), Refusal> {
     let parse = |text: &[u8]| {
         CanonicalHost::parse_authority(text).map_err(|_| Refusal::Refused(Violation::HOST))
     };
-    let mut fields = parts.headers.get_all(header::HOST).iter();
+    let mut fields = headers.get_all(header::HOST);
     let field = match (fields.next(), fields.next()) {
         (_, Some(_)) => return Err(refused("D-64", "repeated-host")),
         (field, None) => field.map(|value| parse(value.as_bytes())).transpose()?,
     };
-    let authority = parts.uri.authority();
+    let authority = uri.authority();
     let authority = authority
         .map(|text| parse(text.as_str().as_bytes()))
         .transpose()?;
@@ -195,7 +191,7 @@ fn target(
     path_and_query(Bytes::copy_from_slice(text.as_bytes())).map_err(Refusal::Refused)
 }
 
-fn expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
+fn expectation(headers: &FieldList) -> Result<bool, Refusal> {
     match headers.get(header::EXPECT) {
         None => Ok(false),
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
@@ -203,8 +199,8 @@ fn expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+fn content_length(headers: &FieldList) -> Result<Option<u64>, Refusal> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH);
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(value), None) => value.as_bytes(),

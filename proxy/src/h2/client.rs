@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use adit_route::FieldList;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::Notify;
 
 use super::duplex::Duplex;
@@ -165,7 +166,7 @@ pub(crate) async fn exchange(
     if request.expects_continue {
         request
             .interim
-            .send(StatusCode::CONTINUE, HeaderMap::new())
+            .send(StatusCode::CONTINUE, FieldList::new())
             .await;
     }
     let (send, upload) = match (upgrading, end) {
@@ -208,7 +209,7 @@ fn head(
     let mut head = http::Request::new(());
     *head.uri_mut() = Uri::from_parts(parts).map_err(|_| Error::Unsupported)?;
     *head.method_mut() = request.method.clone();
-    *head.headers_mut() = terms.headers.clone();
+    *head.headers_mut() = terms.headers.clone().into();
     if request.upgrade.is_some() {
         *head.method_mut() = Method::CONNECT;
         head.extensions_mut()
@@ -279,7 +280,7 @@ async fn await_head(
                     continue;
                 }
                 let (parts, ()) = interim.into_parts();
-                let mut fields = parts.headers;
+                let mut fields = FieldList::from(parts.headers);
                 headers::strip_response(&mut fields);
                 if parts.status != StatusCode::CONTINUE {
                     request.interim.send(parts.status, fields).await;
@@ -295,13 +296,13 @@ fn finish(
     held: Held,
     terms: &Terms<'_>,
 ) -> Response {
-    let (mut parts, stream) = response.into_parts();
-    let length = parts
-        .headers
+    let (parts, stream) = response.into_parts();
+    let mut fields = FieldList::from(parts.headers);
+    let length = fields
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse().ok());
-    headers::strip_response(&mut parts.headers);
+    headers::strip_response(&mut fields);
     let sending = upload.map(|mut upload| {
         let task = tokio::task::spawn_local(async move {
             // Its failure shows in the response.
@@ -311,11 +312,11 @@ fn finish(
     });
     let body = if stream.is_end_stream() {
         if parts.status == StatusCode::NO_CONTENT {
-            parts.headers.remove(header::CONTENT_LENGTH);
+            fields.remove(header::CONTENT_LENGTH);
         }
         Body::empty()
     } else {
-        parts.headers.remove(header::CONTENT_LENGTH);
+        fields.remove(header::CONTENT_LENGTH);
         let held = held.with_upload(sending);
         Body::stream(
             StreamBody::new(stream, Side::Backend, terms.idle, Some(held)),
@@ -324,7 +325,7 @@ fn finish(
     };
     Response {
         status: parts.status,
-        headers: parts.headers,
+        headers: fields,
         body,
     }
 }
@@ -335,23 +336,24 @@ fn upgraded(
     send: Option<SendStream<Bytes>>,
     request: &Request,
 ) -> Result<Response, Error> {
-    let (mut parts, receive) = response.into_parts();
+    let (parts, receive) = response.into_parts();
     let Some(send) = send.filter(|_| parts.status.is_success()) else {
         return Err(Error::Upgrade);
     };
-    headers::strip_response(&mut parts.headers);
+    let mut fields = FieldList::from(parts.headers);
+    headers::strip_response(&mut fields);
     let status = match &request.upgrade {
         Some(Upgrade::Key(key)) => {
             let answer = HeaderValue::from_str(&upgrade::accept(key));
             let answer = answer.map_err(|_| Error::Upgrade)?;
-            parts.headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
+            fields.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
             StatusCode::SWITCHING_PROTOCOLS
         }
         _ => StatusCode::OK,
     };
     Ok(Response {
         status,
-        headers: parts.headers,
+        headers: fields,
         body: Body::upgraded(Upgraded::from_h2(Duplex::new(send, receive))),
     })
 }
@@ -398,7 +400,7 @@ impl Upload {
                 Some(Ok(Frame::Data(data))) => self.piece = data,
                 Some(Ok(Frame::Trailers(mut trailers))) => {
                     headers::filter_trailers(&mut trailers);
-                    return Poll::Ready(self.send.send_trailers(trailers).map_err(backend));
+                    return Poll::Ready(self.send.send_trailers(trailers.into()).map_err(backend));
                 }
                 None => {
                     return Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(backend));

@@ -245,7 +245,7 @@ impl ServerStream {
         reply::complete(&mut response.headers, &self.worker);
         let mut head = http::Response::new(());
         *head.status_mut() = response.status;
-        *head.headers_mut() = std::mem::take(&mut response.headers);
+        *head.headers_mut() = std::mem::take(&mut response.headers).into();
         let sent = self.respond.borrow_mut().send_response(head, end);
         sent.map_err(|_| Error::ClientGone)
     }
@@ -326,7 +326,9 @@ async fn pump(
             }
             Some(Ok(Frame::Trailers(mut trailers))) => {
                 headers::filter_trailers(&mut trailers);
-                return send.send_trailers(trailers).map_err(|_| Error::ClientGone);
+                return send
+                    .send_trailers(trailers.into())
+                    .map_err(|_| Error::ClientGone);
             }
             Some(Err(error)) => return Err(error),
             None if left == 0 || length.is_none() => {

@@ -121,7 +121,7 @@ impl StreamBody {
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         match self.stream.poll_trailers(cx) {
             Poll::Ready(Ok(trailers)) => {
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))))
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers.into()))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Some(Err(self.error(error)))),
             Poll::Pending => Poll::Pending,

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use adit_route::FieldList;
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::error::Error;
 use crate::h1::{IncomingBody, ResponseBody};
@@ -49,7 +49,7 @@ pub enum Frame {
     /// Bytes.
     Data(Bytes),
     /// The trailer section, after which nothing follows.
-    Trailers(HeaderMap),
+    Trailers(FieldList),
 }
 
 impl Body {

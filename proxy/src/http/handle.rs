@@ -446,7 +446,6 @@ pub(crate) fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
     request
         .headers
         .get_all(header::COOKIE)
-        .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'))
         .find_map(|pair| {
             let pair = pair.trim_ascii();

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use adit_route::{CanonicalHost, CidrSet, cidr};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use adit_route::{CanonicalHost, CidrSet, FieldList, cidr};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
 use crate::h1::Violation;
@@ -33,17 +33,16 @@ const UNDERSCORE: Violation =
     Violation::new("H-12", "underscore-spelling", StatusCode::BAD_REQUEST);
 
 /// The tokens of `Connection`.
-fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn tokens(headers: &FieldList) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(header::CONNECTION)
-        .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
 }
 
 /// What `Connection` says of the connection itself.
-pub(crate) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
+pub(crate) fn connection_options(headers: &FieldList) -> ConnectionOptions {
     let mut options = ConnectionOptions::default();
     for token in tokens(headers) {
         if token.eq_ignore_ascii_case(b"close") {
@@ -58,7 +57,7 @@ pub(crate) fn connection_options(headers: &HeaderMap) -> ConnectionOptions {
 }
 
 /// How long the sender keeps an idle connection, if it says so (`Keep-Alive: timeout=5`).
-pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn keep_alive_timeout(headers: &FieldList) -> Option<Duration> {
     let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds = text
         .split(',')
@@ -68,11 +67,10 @@ pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// The address that a chain of trusted proxies says is the client's: from the right, the first
 /// that is not one of them (H-02). `None` if the chain says nothing usable.
-pub(crate) fn forwarded_client(headers: &HeaderMap, trusted: &CidrSet) -> Option<IpAddr> {
+pub(crate) fn forwarded_client(headers: &FieldList, trusted: &CidrSet) -> Option<IpAddr> {
     let mut found = None;
-    let values: SmallVec<[&HeaderValue; 2]> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-    let hops = values
-        .iter()
+    let hops = headers
+        .get_all(X_FORWARDED_FOR)
         .rev()
         .flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
     for hop in hops {
@@ -91,7 +89,7 @@ pub(crate) fn forwarded_client(headers: &HeaderMap, trusted: &CidrSet) -> Option
 }
 
 /// Takes the hop-by-hop fields out of a request, the nominated ones first (RFC 9110 §7.6.1).
-pub(crate) fn strip_request(headers: &mut HeaderMap) -> Result<ConnectionOptions, Violation> {
+pub(crate) fn strip_request(headers: &mut FieldList) -> Result<ConnectionOptions, Violation> {
     let mut options = ConnectionOptions::default();
     if headers.contains_key(header::CONNECTION) {
         options = connection_options(headers);
@@ -126,7 +124,7 @@ fn is_hop_by_hop(name: &str) -> bool {
     names.contains(&name)
 }
 
-fn nominated(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+fn nominated(headers: &FieldList) -> SmallVec<[HeaderName; 4]> {
     tokens(headers)
         .filter(|token| {
             let keeps = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
@@ -151,7 +149,7 @@ fn is_unnominable(name: &HeaderName) -> bool {
 }
 
 /// Takes the hop-by-hop fields out of a response (D-94), and those of the tunnel protocol (D-95).
-pub(crate) fn strip_response(headers: &mut HeaderMap) {
+pub(crate) fn strip_response(headers: &mut FieldList) {
     if headers.contains_key(header::CONNECTION) {
         for name in nominated(headers) {
             headers.remove(name);
@@ -165,15 +163,8 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
     });
 }
 
-fn remove_where(headers: &mut HeaderMap, wrong: impl Fn(&str) -> bool) {
-    let names: SmallVec<[HeaderName; 2]> = headers
-        .keys()
-        .filter(|name| wrong(name.as_str()))
-        .cloned()
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
+fn remove_where(headers: &mut FieldList, wrong: impl Fn(&str) -> bool) {
+    headers.retain(|name, _| !wrong(name.as_str()));
 }
 
 /// Fields that only a trusted proxy, or we, may write (H-01 to H-09).
@@ -201,11 +192,11 @@ pub(crate) fn is_proxy_field(name: &str) -> bool {
 
 /// Whether the request bears the marks of a Cloudflare tunnel, which on a LAN door can only be one
 /// that is not ours (the foreign-tunnel guard). The marks can only lower trust.
-pub(crate) fn has_tunnel_marks(headers: &HeaderMap) -> bool {
+pub(crate) fn has_tunnel_marks(headers: &FieldList) -> bool {
     ["cf-ray", "cf-connecting-ip", "cf-visitor", "cf-warp-tag-id"]
         .iter()
         .any(|name| headers.contains_key(*name))
-        || headers.get_all("cdn-loop").iter().any(|value| {
+        || headers.get_all("cdn-loop").any(|value| {
             memchr::memmem::find(&value.as_bytes().to_ascii_lowercase(), b"cloudflare").is_some()
         })
 }
@@ -232,7 +223,7 @@ pub(crate) struct Forwarding<'a> {
 
 /// Sets the fields that tell the backend about the client.
 pub(crate) fn set_forwarding(
-    headers: &mut HeaderMap,
+    headers: &mut FieldList,
     forwarding: &Forwarding<'_>,
 ) -> Result<(), Violation> {
     refuse_spellings(headers)?;
@@ -281,22 +272,24 @@ fn proto_of(secure: bool) -> HeaderValue {
 
 /// Keeps the one value of a field that is well-formed, else sets ours.
 fn keep_if(
-    headers: &mut HeaderMap,
+    headers: &mut FieldList,
     name: HeaderName,
     ours: HeaderValue,
     is_well_formed: impl Fn(&[u8]) -> bool,
 ) {
-    let mut values = headers.get_all(&name).iter();
-    let kept = match (values.next(), values.next()) {
-        (Some(value), None) => is_well_formed(value.as_bytes()),
-        _ => false,
+    let kept = {
+        let mut values = headers.get_all(&name);
+        match (values.next(), values.next()) {
+            (Some(value), None) => is_well_formed(value.as_bytes()),
+            _ => false,
+        }
     };
     if !kept {
         headers.insert(name, ours);
     }
 }
 
-fn append_client(headers: &mut HeaderMap, client: &HeaderValue) {
+fn append_client(headers: &mut FieldList, client: &HeaderValue) {
     let mut chain: Vec<u8> = Vec::new();
     for value in headers.get_all(X_FORWARDED_FOR) {
         chain.extend_from_slice(value.as_bytes());
@@ -315,7 +308,7 @@ fn is_request_id(value: &HeaderValue) -> bool {
 }
 
 /// A name that becomes a protected one with `_` read as `-` would be believed by some backends (H-12).
-fn refuse_spellings(headers: &HeaderMap) -> Result<(), Violation> {
+fn refuse_spellings(headers: &FieldList) -> Result<(), Violation> {
     let framing = ["content-length", "transfer-encoding", "host"];
     for name in headers.keys() {
         let name = name.as_str();
@@ -331,22 +324,20 @@ fn refuse_spellings(headers: &HeaderMap) -> Result<(), Violation> {
 }
 
 /// How often the request has been through us already (L-16).
-pub(crate) fn passes(headers: &HeaderMap, pseudonym: &HeaderValue) -> usize {
+pub(crate) fn passes(headers: &FieldList, pseudonym: &HeaderValue) -> usize {
     let own = pseudonym.as_bytes();
     headers
         .get_all(header::VIA)
-        .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .filter(|hop| hop.trim_ascii() == own)
         .count()
 }
 
 /// Cookie crumbs of HTTP/2 as the one field that HTTP/1 knows (D-71).
-pub(crate) fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(header::COOKIE).iter();
-    let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) else {
+pub(crate) fn join_cookies(headers: &mut FieldList) {
+    if headers.get_all(header::COOKIE).nth(1).is_none() {
         return;
-    };
+    }
     let mut joined: Vec<u8> = Vec::new();
     for crumb in headers.get_all(header::COOKIE) {
         if !joined.is_empty() {
@@ -360,7 +351,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Trailers that may go on: framing and identity have no place there (D-53).
-pub(crate) fn filter_trailers(trailers: &mut HeaderMap) {
+pub(crate) fn filter_trailers(trailers: &mut FieldList) {
     remove_where(trailers, |name| {
         name.starts_with("content-")
             || is_proxy_field(name)
@@ -381,15 +372,18 @@ pub(crate) fn filter_trailers(trailers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn map(fields: &[(&'static str, &'static str)]) -> FieldList {
+        let mut headers = FieldList::new();
         for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         headers
     }
 
-    fn forward(headers: &mut HeaderMap, trusted: bool) -> Result<(), Violation> {
+    fn forward(headers: &mut FieldList, trusted: bool) -> Result<(), Violation> {
         set_forwarding(
             headers,
             &Forwarding {
@@ -417,9 +411,9 @@ mod tests {
             ("accept", "*/*"),
         ]);
         forward(&mut headers, false).unwrap();
-        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(headers["x-real-ip"], "192.0.2.7");
-        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers.get("x-forwarded-for").unwrap(), "192.0.2.7");
+        assert_eq!(headers.get("x-real-ip").unwrap(), "192.0.2.7");
+        assert_eq!(headers.get("x-forwarded-proto").unwrap(), "https");
         for gone in [
             "forwarded",
             "cf-connecting-ip",
@@ -428,7 +422,7 @@ mod tests {
         ] {
             assert!(!headers.contains_key(gone), "{gone}");
         }
-        assert_eq!(headers["accept"], "*/*");
+        assert_eq!(headers.get("accept").unwrap(), "*/*");
     }
 
     #[test]
@@ -438,8 +432,11 @@ mod tests {
             ("x-forwarded-proto", "http"),
         ]);
         forward(&mut headers, true).unwrap();
-        assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
-        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(
+            headers.get("x-forwarded-for").unwrap(),
+            "10.0.0.1, 192.0.2.7"
+        );
+        assert_eq!(headers.get("x-forwarded-proto").unwrap(), "http");
     }
 
     #[test]
@@ -456,7 +453,7 @@ mod tests {
             ("[2001:db8::1]", Some("2001:db8::1")),
             ("", None),
         ] {
-            let mut headers = HeaderMap::new();
+            let mut headers = FieldList::new();
             headers.insert(X_FORWARDED_FOR, HeaderValue::from_static(chain));
             let expected = client.map(|client| client.parse().unwrap());
             assert_eq!(forwarded_client(&headers, &trusted), expected, "{chain}");
@@ -471,7 +468,7 @@ mod tests {
             "x-forwarded-for",
             "content-length",
         ] {
-            let mut headers = HeaderMap::new();
+            let mut headers = FieldList::new();
             headers.insert(header::CONNECTION, HeaderValue::from_static(token));
             assert_eq!(strip_request(&mut headers), Err(NOMINATED), "{token}");
         }

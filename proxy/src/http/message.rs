@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adit_route::CanonicalHost;
+use adit_route::{CanonicalHost, FieldList};
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 
 use crate::h1::{self, Wire};
 use crate::http::body::Body;
@@ -25,7 +25,7 @@ pub struct Request {
     /// Path and query.
     pub target: PathAndQuery,
     /// Fields without Host, framing and hop-by-hop fields.
-    pub headers: HeaderMap,
+    pub headers: FieldList,
     /// Body.
     pub body: Body,
     /// Whether the client waits for 100 before it sends the body.
@@ -53,7 +53,7 @@ pub struct Response {
     /// Final status; 101 or, for an extended CONNECT, 200 together with an upgraded body.
     pub status: StatusCode,
     /// Fields without framing and hop-by-hop fields.
-    pub headers: HeaderMap,
+    pub headers: FieldList,
     /// Body.
     pub body: Body,
 }
@@ -63,7 +63,7 @@ impl Response {
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            headers: FieldList::new(),
             body: Body::empty(),
         }
     }
@@ -82,7 +82,7 @@ pub(crate) enum Interim {
 
 impl Interim {
     /// Sends one. A client that cannot be written to is noticed by its connection.
-    pub(crate) async fn send(&self, status: StatusCode, headers: HeaderMap) {
+    pub(crate) async fn send(&self, status: StatusCode, headers: FieldList) {
         match self {
             Self::None => {}
             Self::H1(wire) => {
@@ -93,7 +93,7 @@ impl Interim {
             Self::H2(respond) => {
                 let mut response = http::Response::new(());
                 *response.status_mut() = status;
-                *response.headers_mut() = headers;
+                *response.headers_mut() = headers.into();
                 let _ = respond.borrow_mut().send_informational(response);
             }
         }

@@ -1,14 +1,15 @@
 //! Answers of our own: fixed per status, without anything of the request in them.
 
+use adit_route::FieldList;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
 use crate::worker::Worker;
 
 /// What every response carries.
-pub(crate) fn complete(headers: &mut HeaderMap, worker: &Worker) {
+pub(crate) fn complete(headers: &mut FieldList, worker: &Worker) {
     if !headers.contains_key(header::DATE) {
         headers.insert(header::DATE, worker.date());
     }

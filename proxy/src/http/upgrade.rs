@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use adit_route::FieldList;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -120,7 +121,7 @@ pub(crate) fn is_key(key: &HeaderValue) -> bool {
 }
 
 /// Adds the fields that ask for an upgrade. `Connection` is written by the encoder.
-pub(crate) fn ask(headers: &mut HeaderMap, key: &HeaderValue) {
+pub(crate) fn ask(headers: &mut FieldList, key: &HeaderValue) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
     headers.insert(
@@ -130,7 +131,7 @@ pub(crate) fn ask(headers: &mut HeaderMap, key: &HeaderValue) {
 }
 
 /// Whether a 101 is the answer to this key (D-88).
-pub(crate) fn is_answer(headers: &HeaderMap, key: &HeaderValue) -> bool {
+pub(crate) fn is_answer(headers: &FieldList, key: &HeaderValue) -> bool {
     let websocket = headers
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));

@@ -1,7 +1,8 @@
 //! Edits of header fields.
 
+use adit_route::FieldList;
 use adit_route::policy::FieldEdits;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::expand::expand;
@@ -29,7 +30,7 @@ impl<'a> Edits<'a> {
     }
 
     /// Removes, sets and adds. An empty value sets nothing, as in nginx: the field is absent then.
-    pub(super) fn apply(self, headers: &mut HeaderMap) {
+    pub(super) fn apply(self, headers: &mut FieldList) {
         for name in &self.edits.remove {
             headers.remove(name);
         }
@@ -40,7 +41,7 @@ impl<'a> Edits<'a> {
                 headers.remove(name);
             }
             if !value.is_empty() {
-                headers.append(name, value);
+                headers.append(name.clone(), value);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Fixed answers.
 
-use adit_route::FixedResponse;
-use http::{HeaderMap, StatusCode};
+use adit_route::{FieldList, FixedResponse};
+use http::StatusCode;
 
 use super::super::problem::{Code, Problem};
 use super::super::scalar;
@@ -28,7 +28,7 @@ pub(super) fn fixed_response(reader: &mut Reader<'_>, node: &Node) -> FixedRespo
         .and_then(Node::text)
         .and_then(|text| text.parse().ok());
     let status: StatusCode = status.unwrap_or(StatusCode::OK);
-    let mut headers = HeaderMap::new();
+    let mut headers = FieldList::new();
     for entry in node.field("headers").into_iter().flat_map(Node::entries) {
         let value = entry.value.text().map(scalar::header_value);
         let (Ok(name), Some(Ok(value))) = (scalar::header_name(&entry.key), value) else {

@@ -87,7 +87,7 @@ fn paths_do_what_they_write_themselves() {
         (
             answer.status.as_u16(),
             answer.body.as_slice(),
-            answer.headers["retry-after"].as_bytes()
+            answer.headers.get("retry-after").unwrap().as_bytes()
         ),
         (503, &b"later"[..], &b"60"[..])
     );

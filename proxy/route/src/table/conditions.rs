@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use super::RequestView;
+use crate::field_list::FieldList;
 use crate::path::escaped_byte;
 use crate::rule::{Conditions, FieldMatch, ValueMatch};
 
@@ -75,7 +76,7 @@ fn same_items<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     one.iter().all(|item| other.contains(item)) && other.iter().all(|item| one.contains(item))
 }
 
-fn header_holds(wanted: &FieldMatch<HeaderName>, headers: &HeaderMap) -> bool {
+fn header_holds(wanted: &FieldMatch<HeaderName>, headers: &FieldList) -> bool {
     let Some(value) = headers.get(&wanted.name) else {
         return false;
     };

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::path_index::PathIndex;
 use super::{RuleEntry, conditions};
 use crate::exposure::{ExposureRules, Verdict};
+use crate::field_list::FieldList;
 use crate::host::HostPattern;
 use crate::path;
 
@@ -48,7 +49,7 @@ pub struct RequestView<'a> {
     /// What follows the `?`.
     pub query: Option<&'a str>,
     /// The header fields.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a FieldList,
 }
 
 /// The outcome of a selection.

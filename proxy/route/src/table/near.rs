@@ -94,10 +94,11 @@ fn nearness<'a, R>(rule: &'a RuleEntry<R>, request: &RequestView<'a>) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method};
+    use http::Method;
 
     use super::*;
     use crate::exposure::ExposureRules;
+    use crate::field_list::FieldList;
     use crate::host::HostPattern;
     use crate::rule::Conditions;
     use crate::table::{HostEntry, RouteTable};
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_miss_is_told_from_its_neighbours() {
         let table = table();
-        let headers = HeaderMap::new();
+        let headers = FieldList::new();
         let only_post = [Method::POST];
         for (path, expected) in [
             ("/api/v2/x", Some(("/api/v1", Nearness::Spelling))),

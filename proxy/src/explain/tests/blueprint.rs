@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use adit_route::{
-    Action, Address, Balance, CidrSet, Class, Conditions, ExposureRule, ExposureRules,
+    Action, Address, Balance, CidrSet, Class, Conditions, ExposureRule, ExposureRules, FieldList,
     FixedResponse, HostPattern, HostRoutes, HostTls, Outlier, PathMatch, Place, Profile, Protocol,
     Retry, Role, RouteSet, Rule, RuleTimeouts, Target, UpstreamSpec, UpstreamTimeouts, Verdict,
     Weighted,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use rcgen::{CertificateParams, KeyPair};
 
 use super::super::Explainer;
@@ -180,7 +180,7 @@ fn routes() -> Vec<HostRoutes> {
     };
     let answer = FixedResponse {
         status: StatusCode::NO_CONTENT,
-        headers: HeaderMap::new(),
+        headers: FieldList::new(),
         body: Vec::new(),
     };
     let status = Action::Respond(Arc::new(answer));

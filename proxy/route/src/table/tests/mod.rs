@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
 
 use super::*;
 use crate::exposure::{Class, ExposureRule, Verdict};
+use crate::field_list::FieldList;
 
 type Rules = Vec<RuleEntry<usize>>;
 
@@ -53,7 +54,7 @@ struct Request {
     method: Method,
     path: String,
     query: Option<String>,
-    headers: HeaderMap,
+    headers: FieldList,
 }
 
 impl Request {
@@ -66,7 +67,7 @@ impl Request {
             method: Method::GET,
             path,
             query,
-            headers: HeaderMap::new(),
+            headers: FieldList::new(),
         }
     }
 
@@ -76,8 +77,10 @@ impl Request {
     }
 
     fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers
-            .append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
         self
     }
 
