@@ -67,6 +67,9 @@ pub struct ListenerSpec {
     pub foreign_tunnel: ForeignTunnel,
     /// Status for clients outside a rule's `from`.
     pub refusal: StatusCode,
+    /// Whether connections are counted by source (L-81). On a door with a PROXY protocol only those
+    /// whose client was conveyed are.
+    pub per_source: bool,
 }
 
 /// What a door speaks.
@@ -87,6 +90,13 @@ pub enum ListenerKind {
     },
     /// Health, metrics and status.
     Admin,
+}
+
+impl ListenerKind {
+    /// Whether clients speak TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Https | Self::Tcp { tls: true, .. })
+    }
 }
 
 /// A redirect from plain HTTP.

@@ -24,8 +24,10 @@ pub enum Error {
     BodyTooLarge,
     /// No endpoint is configured or known.
     NoEndpoint,
-    /// Every endpoint has as many requests as it may have.
+    /// Every endpoint has as many requests as it may have (L-86).
     EndpointsBusy,
+    /// We have no room for it; the rule says of what.
+    Overloaded(&'static str),
     /// The backend could not be connected to.
     Connect(io::Error),
     /// Connecting took too long.
@@ -88,7 +90,11 @@ impl Error {
             Self::Request(_) | Self::ClientGone | Self::ClientTimeout | Self::BodyTooLarge => {
                 Side::Client
             }
-            Self::NoEndpoint | Self::EndpointsBusy | Self::Loop | Self::Unsupported => Side::Us,
+            Self::NoEndpoint
+            | Self::EndpointsBusy
+            | Self::Overloaded(_)
+            | Self::Loop
+            | Self::Unsupported => Side::Us,
             Self::Connect(_)
             | Self::ConnectTimeout
             | Self::BackendTls(_)
@@ -112,7 +118,9 @@ impl Error {
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoEndpoint | Self::EndpointsBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint | Self::EndpointsBusy | Self::Overloaded(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::ResponseIdle => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -136,9 +144,10 @@ impl Error {
             Self::Request(violation) | Self::Response(violation) => violation.rule(),
             Self::ClientGone => "client-gone",
             Self::ClientTimeout => "client-timeout",
-            Self::BodyTooLarge => "body-too-large",
+            Self::BodyTooLarge => "L-10",
             Self::NoEndpoint => "no-endpoint",
-            Self::EndpointsBusy => "endpoints-busy",
+            Self::EndpointsBusy => "L-86",
+            Self::Overloaded(rule) => rule,
             Self::Connect(_) => "connect-failed",
             Self::ConnectTimeout => "connect-timeout",
             Self::BackendTls(_) => "backend-tls",
@@ -168,6 +177,7 @@ impl Error {
             | Self::BodyTooLarge
             | Self::NoEndpoint
             | Self::EndpointsBusy
+            | Self::Overloaded(_)
             | Self::Loop
             | Self::BackendClosed { reused: false }
             | Self::Truncated

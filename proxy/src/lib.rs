@@ -14,6 +14,7 @@ mod io;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+mod overload;
 mod policy;
 mod proxy;
 pub mod proxy_protocol;
@@ -28,6 +29,7 @@ mod view;
 mod worker;
 
 pub use h1::Violation;
+pub use overload::{Overload, OverloadReading};
 pub use proxy::{Options, Proxy};
 pub use shared::AdminSurface;
 pub use view::{ActionView, ConnectionView, ExposureView, HostTlsView, HostView, RuleView};

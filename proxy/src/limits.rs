@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use adit_route::CidrSet;
+
 /// The limits of one generation. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -88,8 +90,30 @@ pub struct Limits {
     pub tcp_keep_alive: Duration,
     /// L-80 `connections`: client connections at once; 0 derives it from the descriptor limit.
     pub connections: usize,
+    /// L-81 `sourceConnections`: connections of one source at once.
+    pub source_connections: usize,
+    /// L-81 `sourceRate`: new connections of one source in a second.
+    pub source_rate: usize,
+    /// L-81 `sourceBurst`: new connections of one source at a time.
+    pub source_burst: usize,
+    /// L-81 `sourceHandshakes`: unfinished TLS handshakes of one source.
+    pub source_handshakes: usize,
+    /// L-81 `sourceExempt`: clients that are not counted by source.
+    pub source_exempt: CidrSet,
+    /// L-82 `handshakes`: unfinished TLS handshakes of all clients.
+    pub handshakes: usize,
+    /// L-83 `handshakeSteps`: steps of handshakes in one turn of a worker's loop.
+    pub handshake_steps: usize,
+    /// L-85 `requests`: requests in flight.
+    pub requests: usize,
+    /// L-86 `requestsPerRoute`: requests in flight on one route.
+    pub requests_per_route: usize,
     /// L-86 `requestsPerEndpoint`: requests in flight at one endpoint.
     pub requests_per_endpoint: usize,
+    /// L-86 `queuedRequests`: requests that wait for a place on a route, or at its endpoints.
+    pub queued_requests: usize,
+    /// L-86 `queueTime`: how long they wait.
+    pub queue_time: Duration,
     /// L-87 `idleUpstreams`: idle connections kept per endpoint.
     pub idle_upstreams: usize,
     /// L-87 `idleUpstreamTimeout`: how long they are kept.
@@ -143,7 +167,18 @@ impl Default for Limits {
             shutdown_grace: seconds(5),
             tcp_keep_alive: seconds(30),
             connections: 0,
+            source_connections: 512,
+            source_rate: 100,
+            source_burst: 200,
+            source_handshakes: 64,
+            source_exempt: CidrSet::default(),
+            handshakes: 1024,
+            handshake_steps: 8,
+            requests: 10_000,
+            requests_per_route: 4096,
             requests_per_endpoint: 1024,
+            queued_requests: 256,
+            queue_time: seconds(1),
             idle_upstreams: 128,
             idle_upstream_timeout: seconds(60),
             relay_buffer: 32 * KIB,

@@ -49,6 +49,9 @@ pub struct Options {
     pub resolver: ResolverOptions,
 }
 
+/// Descriptors that clients and backends leave alone (L-93).
+const RESERVED: u64 = 64;
+
 /// The running data plane.
 pub struct Proxy {
     shared: Arc<Shared>,
@@ -81,6 +84,7 @@ impl Proxy {
             pseudonym: HeaderValue::from_str(&pseudonym).map_err(io::Error::other)?,
             connections: AtomicUsize::new(0),
             most_connections: options.most_connections,
+            most_descriptors: adit_sys::limits::descriptor_limit().saturating_sub(RESERVED),
             load: PerWorker::new(workers),
             admin: options.admin,
             own: ArcSwap::from_pointee(Vec::new()),

@@ -1,6 +1,7 @@
-//! What all workers read, and the two numbers that they share.
+//! What all workers read, and the few numbers that they share.
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Client connections of the process (L-80).
     pub connections: AtomicUsize,
     pub most_connections: usize,
+    /// Descriptors from this number on are for operators and ourselves (L-93).
+    pub most_descriptors: u64,
     /// Connections by worker, looked at when one is accepted.
     pub load: PerWorker<AtomicUsize>,
     pub admin: Arc<dyn AdminSurface>,
@@ -43,8 +46,20 @@ impl Shared {
         destination::is_listener(address.ip(), address.port(), &self.own.load()).is_some()
     }
 
-    /// Whether one more client connection is within the limit (L-80).
-    pub(crate) fn has_room(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) < self.most_connections
+    /// Whether a descriptor leaves enough of them to operators and to ourselves (L-93). The kernel
+    /// gives the lowest number that is free, so a high one says how many are in use.
+    pub(crate) fn may_hold(&self, stream: &impl AsRawFd) -> bool {
+        let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
+        number < self.most_descriptors
+    }
+
+    /// Whether one more client connection is within the limit (L-80); 0 is what the machine allows.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        let most = if limit == 0 {
+            self.most_connections
+        } else {
+            limit
+        };
+        self.connections.load(Ordering::Relaxed) < most
     }
 }

@@ -19,8 +19,9 @@ use crate::blueprint::ListenerKind;
 use crate::conn;
 use crate::listen::{BindKey, Patience};
 use crate::shared::Shared;
+use crate::snapshot::Door;
 use crate::view::ConnectionView;
-use crate::worker::Worker;
+use crate::worker::{Current, Worker};
 
 /// An order of control to a worker.
 pub(crate) enum Order {
@@ -297,9 +298,14 @@ async fn accept(
 /// Serves a connection here, or hands it to a worker with clearly less to do.
 fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>) {
     let shared = &worker.shared;
-    if !shared.has_room() && !is_admin(worker, door) {
-        // Closed before TLS: the cheapest answer there is (L-80).
+    let current = worker.current();
+    // A door that was removed a moment ago has no rules any more to serve by.
+    let Some(spec) = current.snapshot.door(door) else {
         return;
+    };
+    if let Some(rule) = no_room(worker, &current, spec, &stream) {
+        // Closed before TLS: the cheapest answer there is.
+        return conn::turn_away(worker, &stream, spec, rule);
     }
     let own = shared.load.of(worker.index).load(Ordering::Relaxed);
     let total: usize = shared
@@ -325,11 +331,20 @@ fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>)
     serve(worker, stream, door);
 }
 
-/// Operators are let in when nobody else is (L-93).
-fn is_admin(worker: &Worker, door: &str) -> bool {
-    let current = worker.current();
-    let door = current.snapshot.door(door);
-    door.is_some_and(|door| door.spec().kind == ListenerKind::Admin)
+/// Why a connection cannot be taken, if it cannot. Operators are let in when nobody else is (L-93).
+fn no_room(
+    worker: &Worker,
+    current: &Current,
+    door: &Door,
+    stream: &TcpStream,
+) -> Option<&'static str> {
+    if door.spec().kind == ListenerKind::Admin {
+        return None;
+    }
+    if !worker.shared.has_room(current.limits.connections) {
+        return Some("L-80");
+    }
+    (!worker.shared.may_hold(stream)).then_some("L-93")
 }
 
 fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {

@@ -14,6 +14,7 @@ use crate::access_log::{Record, Termination, Timings};
 use crate::error::{Error, Side};
 use crate::http::message::Request;
 use crate::info::ConnInfo;
+use crate::overload::Measure;
 use crate::snapshot::CompiledRoute;
 use crate::upstream::Endpoint;
 use crate::worker::{Relayed, Worker};
@@ -46,6 +47,8 @@ pub(crate) struct Trail {
     /// The client as trusted proxies say.
     forwarded: Option<IpAddr>,
     role: Role,
+    /// Whether it is counted in flight, in the process and on its route.
+    in_flight: (bool, bool),
 }
 
 impl Trail {
@@ -79,7 +82,27 @@ impl Trail {
             complete: false,
             forwarded: None,
             role: info.door.spec().role,
+            in_flight: (false, false),
         }
+    }
+
+    /// Counts the request in flight until it is over; `false` if there are too many (L-85).
+    pub(crate) fn enter(&mut self, measure: Measure) -> bool {
+        self.in_flight.0 = self
+            .worker
+            .overload
+            .begin_request(self.worker.index, measure);
+        self.in_flight.0
+    }
+
+    /// The same for its route (L-86).
+    pub(crate) fn enter_route(&mut self, measure: Measure) -> bool {
+        if self.in_flight.1 {
+            return true;
+        }
+        let route = self.route.as_ref();
+        self.in_flight.1 = route.is_some_and(|route| route.stats.enter(self.worker.index, measure));
+        self.in_flight.1
     }
 
     fn bytes_in(&self) -> u64 {
@@ -147,7 +170,11 @@ impl Trail {
             }
             (Error::ClientGone, _) => Termination::ClientRequest,
             (Error::ClientTimeout, _) => Termination::ClientTimeout,
-            (Error::NoEndpoint | Error::EndpointsBusy, _) => Termination::NoEndpoint,
+            (Error::EndpointsBusy | Error::Overloaded(_) | Error::BodyTooLarge, _) => {
+                self.refused(error.reason());
+                Termination::Refused
+            }
+            (Error::NoEndpoint, _) => Termination::NoEndpoint,
             (Error::Connect(_) | Error::ConnectTimeout | Error::BackendTls(_), _) => {
                 Termination::UpstreamConnect
             }
@@ -187,6 +214,19 @@ impl Trail {
         };
         self.rule = reason;
         self.complete = true;
+    }
+
+    /// Gives its places back.
+    fn leave(&self) {
+        let index = self.worker.index;
+        let (of_process, of_route) = self.in_flight;
+        if of_process {
+            let measures = self.worker.measures();
+            self.worker.overload.end_request(index, measures.requests);
+            if of_route && let Some(route) = &self.route {
+                route.stats.leave(index, measures.on_route);
+            }
+        }
     }
 
     fn write(&self, total: Duration) {
@@ -253,6 +293,33 @@ impl Trail {
     }
 }
 
+/// Logs a connection that was refused without a request; `protocol` is what it spoke, if that is
+/// known.
+pub(crate) fn refused_connection(
+    worker: &Worker,
+    info: &ConnInfo,
+    protocol: &'static str,
+    rule: &'static str,
+) {
+    let spec = info.door.spec();
+    if !worker.log.is_on() || spec.role == Role::Admin {
+        return;
+    }
+    let sni = info.tls.as_ref().and_then(|tls| tls.sni.as_ref());
+    worker.log.record(&Record {
+        channel: spec.role.as_str(),
+        listener: &spec.name,
+        client_ip_from: info.client_from,
+        peer: Some(info.peer),
+        sni: sni.map_or(&b""[..], |sni| sni.as_str().as_bytes()),
+        protocol,
+        termination: Termination::Refused,
+        rule,
+        draining: worker.is_draining(),
+        ..Record::new(SystemTime::now(), info.client.ip())
+    });
+}
+
 fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "HTTP/1.0",
@@ -264,6 +331,7 @@ fn protocol(version: Version) -> &'static str {
 impl Drop for Trail {
     fn drop(&mut self) {
         let total = self.started.elapsed();
+        self.leave();
         if !self.complete {
             self.termination = Termination::ClientRequest;
         }

@@ -20,6 +20,7 @@ use crate::access_log::WorkerLog;
 use crate::info::ConnInfo;
 use crate::limits::Limits;
 use crate::metrics::OpenConnection;
+use crate::overload::{Handshakes, Measure, Overload, Patience};
 use crate::shared::Shared;
 use crate::snapshot::{Door, Snapshot};
 use crate::upstream::pool::Pool;
@@ -34,6 +35,9 @@ pub(crate) struct Worker {
     pub random: RefCell<fastrand::Rng>,
     pub retries: RetryBudget,
     pub scratch: Scratch,
+    pub overload: Arc<Overload>,
+    pub handshakes: Rc<Handshakes>,
+    measures: Cell<Measures>,
     current: RefCell<Rc<Current>>,
     connections: RefCell<HashMap<u64, Rc<LiveState>, foldhash::fast::RandomState>>,
     next_id: Cell<u64>,
@@ -49,6 +53,24 @@ pub(crate) struct Current {
     pub limits: Rc<Limits>,
 }
 
+/// How many requests may be in flight.
+#[derive(Clone, Copy)]
+pub(crate) struct Measures {
+    /// In the process (L-85).
+    pub requests: Measure,
+    /// On one route (L-86).
+    pub on_route: Measure,
+}
+
+impl Measures {
+    fn new(limits: &Limits, workers: usize) -> Self {
+        Self {
+            requests: Measure::new(limits.requests, workers),
+            on_route: Measure::new(limits.requests_per_route, workers),
+        }
+    }
+}
+
 impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Rc<Self> {
         let snapshot = shared.snapshot.load_full();
@@ -59,6 +81,9 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             retries: RetryBudget::default(),
             scratch: Scratch::default(),
+            overload: Arc::clone(shared.metrics.overload()),
+            handshakes: Rc::default(),
+            measures: Cell::new(Measures::new(&snapshot.limits, shared.workers)),
             current: RefCell::new(Rc::new(Current::new(snapshot))),
             connections: RefCell::default(),
             next_id: Cell::new(index as u64),
@@ -77,8 +102,15 @@ impl Worker {
             return current;
         }
         let fresh = Rc::new(Current::new(self.shared.snapshot.load_full()));
+        self.measures
+            .set(Measures::new(&fresh.limits, self.shared.workers));
         *self.current.borrow_mut() = Rc::clone(&fresh);
         fresh
+    }
+
+    /// How many requests may be in flight.
+    pub(crate) fn measures(&self) -> Measures {
+        self.measures.get()
     }
 
     pub(crate) fn limits(&self) -> Rc<Limits> {
@@ -204,6 +236,14 @@ impl Worker {
 }
 
 impl Current {
+    /// How long requests may wait for a place (L-86).
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            most: self.limits.queued_requests,
+            time: self.limits.queue_time,
+        }
+    }
+
     fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             limits: Rc::new(snapshot.limits.clone()),

@@ -16,6 +16,7 @@
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
 //! | `errors` | the pages of docs/errors, against what adit says |
 //! | `hostile` | framing attacks on either side, named by the attack |
+//! | `overload` | more than there is room for: limits of the process, and who is let in then |
 //! | `house` | rules of this repository that nobody should have to remember |
 
 #![expect(
@@ -41,6 +42,7 @@ mod hostile;
 mod house;
 mod http1;
 mod http2;
+mod overload;
 mod passthrough;
 mod policies;
 mod proxy_protocol;

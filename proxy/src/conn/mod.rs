@@ -9,7 +9,7 @@ mod relaying;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_route::{CanonicalHost, FieldList};
 use bytes::{Bytes, BytesMut};
@@ -25,12 +25,15 @@ use crate::h1::BodyLength;
 use crate::h2;
 use crate::info::{ConnInfo, TlsInfo};
 use crate::io::{Rewound, Stream};
+use crate::limits::Limits;
 use crate::listen;
 use crate::metrics::{Handshake, HandshakeVersion, RouteStats};
+use crate::overload::{OfSource, Unfinished};
 use crate::proxy_protocol::{self, Parse};
 use crate::snapshot::{CompiledHost, CompiledUpstream, Door, Snapshot};
 use crate::tls::hello::{HelloError, HelloReader, Progress, alert, alert_record};
 use crate::tls::{ClientIdentity, PolicyId, Selected, Termination};
+use crate::trail;
 use crate::worker::{Live, Worker};
 
 use relaying::Relaying;
@@ -49,6 +52,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>) {
         input: BytesMut::new(),
         worker,
         live,
+        of_source: None,
     };
     if connection.info.door.spec().proxy_protocol.is_some() {
         let reading = connection.proxy_header(peer);
@@ -61,12 +65,22 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>) {
     if !connection.info.is_admitted() {
         return connection.refused("listener-lists");
     }
+    if !connection.enter_source(&limits) {
+        return connection.refused("L-81");
+    }
     let door = Arc::clone(&connection.info.door);
     match &door.spec().kind {
         ListenerKind::Http | ListenerKind::Admin => connection.http().await,
         ListenerKind::H2c => connection.h2c().await,
         ListenerKind::Https => connection.https().await,
         ListenerKind::Tcp { .. } => connection.tcp_door().await,
+    }
+}
+
+/// Closes a connection for which there is no room, unread.
+pub(crate) fn turn_away(worker: &Worker, tcp: &TcpStream, door: &Arc<Door>, rule: &'static str) {
+    if let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) {
+        refused(worker, &ConnInfo::new(Arc::clone(door), peer, local), rule);
     }
 }
 
@@ -77,6 +91,8 @@ struct Connection {
     input: BytesMut,
     worker: Rc<Worker>,
     live: Rc<Live>,
+    /// What it counts for its source, if anything (L-81).
+    of_source: Option<OfSource>,
 }
 
 /// What the ClientHello leads to.
@@ -117,7 +133,28 @@ pub(crate) enum Refused {
 
 impl Connection {
     fn refused(&self, rule: &'static str) {
-        self.worker.refused(&self.info, rule);
+        refused(&self.worker, &self.info, rule);
+    }
+
+    /// Counts the connection for its source, if that is limited here (L-81). What is not known to be
+    /// one client, such as a balancer that conveys nobody, is none.
+    fn enter_source(&mut self, limits: &Limits) -> bool {
+        let info = &self.info;
+        let spec = info.door.spec();
+        let known = spec.proxy_protocol.is_none() || info.client_from == "proxy_protocol";
+        let address = info.client.ip();
+        if !spec.per_source || !known || limits.source_exempt.contains(address) {
+            return true;
+        }
+        let overload = &self.worker.overload;
+        self.of_source = OfSource::enter(overload, address, spec.kind.is_tls(), limits);
+        self.of_source.is_some()
+    }
+
+    /// Counts a handshake from here to its end (L-82).
+    fn begin_handshake(&self, limits: &Limits) -> Unfinished {
+        let handshakes = &self.worker.handshakes;
+        handshakes.begin(&self.worker.overload, limits.handshakes)
     }
 
     /// Reads the PROXY header (P-01 to P-16).
@@ -151,12 +188,14 @@ impl Connection {
     }
 
     async fn http(self) {
+        let _of_source = self.of_source;
         let info = Rc::new(self.info);
         self.live.set_info(&info);
         h1::server::serve(Stream::Tcp(self.tcp), self.input, info, self.live).await;
     }
 
     async fn h2c(self) {
+        let _of_source = self.of_source;
         let info = Rc::new(self.info);
         self.live.set_info(&info);
         let stream = if self.input.is_empty() {
@@ -170,25 +209,27 @@ impl Connection {
     async fn https(mut self) {
         let limits = self.worker.limits();
         let started = Instant::now();
-        let hello = Box::pin(tokio::time::timeout(limits.handshake_timeout, self.hello()));
+        let unfinished = self.begin_handshake(&limits);
+        let hello = Box::pin(unfinished.within(limits.handshake_timeout, self.hello()));
         let (sni, decision) = match hello.await {
             Ok(Ok(decided)) => decided,
             Ok(Err(refused)) => return self.close(refused).await,
-            Err(_) => return self.close(Refused::Closed("L-62")).await,
+            Err(rule) => return self.close(Refused::Closed(rule)).await,
         };
         match decision {
             Decision::Passthrough(host) => {
+                drop(unfinished);
+                if let Some(of_source) = &mut self.of_source {
+                    of_source.shaken();
+                }
                 if let CompiledHost::Passthrough { upstream, route } = &*host {
                     Box::pin(self.passthrough(sni, upstream, route)).await;
                 }
             }
             Decision::Terminate(selected, terminating) => {
                 let left = limits.handshake_timeout.saturating_sub(started.elapsed());
-                let shaken = Box::pin(tokio::time::timeout(
-                    left,
-                    self.handshake(sni, selected, terminating),
-                ));
-                let Ok(Some((stream, info, live))) = shaken.await else {
+                let handshake = self.handshake(sni, selected, terminating, unfinished, left);
+                let Some((stream, info, live, _of_source)) = Box::pin(handshake).await else {
                     return;
                 };
                 let is_h2 = info.tls.as_ref().is_some_and(|tls| tls.h2);
@@ -239,20 +280,30 @@ impl Connection {
         sni: Option<CanonicalHost>,
         selected: Selected,
         terminating: Terminating,
-    ) -> Option<(Stream, ConnInfo, Rc<Live>)> {
+        unfinished: Unfinished,
+        time: Duration,
+    ) -> Option<(Stream, ConnInfo, Rc<Live>, Option<OfSource>)> {
         let Self {
             mut info,
             tcp,
             input,
             worker,
             live,
+            mut of_source,
         } = self;
+        let steps = worker.limits().handshake_steps;
         let stats = Arc::clone(&info.door.stats);
         let rewound = Rewound::new(input.freeze(), tcp);
         let accepting = TlsAcceptor::from(Arc::clone(&selected.config)).accept(rewound);
+        let accepting = unfinished.within(time, unfinished.stepwise(steps, accepting));
         let stream = match accepting.await {
-            Ok(stream) => stream,
-            Err(error) => {
+            Ok(Ok(stream)) => stream,
+            Err(rule) => {
+                stats.handshake(worker.index, Handshake::Timeout, HandshakeVersion::None);
+                refused(&worker, &info, rule);
+                return None;
+            }
+            Ok(Err(error)) => {
                 let result = match error.kind() {
                     std::io::ErrorKind::InvalidData => Handshake::Protocol,
                     _ => Handshake::Closed,
@@ -262,6 +313,10 @@ impl Connection {
                 return None;
             }
         };
+        drop(unfinished);
+        if let Some(of_source) = &mut of_source {
+            of_source.shaken();
+        }
         let connection = stream.get_ref().1;
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let (version, text) = match connection.protocol_version() {
@@ -288,7 +343,7 @@ impl Connection {
             h2: connection.alpn_protocol() == Some(b"h2"),
             identity,
         });
-        Some((Stream::TlsServer(Box::new(stream)), info, live))
+        Some((Stream::TlsServer(Box::new(stream)), info, live, of_source))
     }
 
     /// Says why, as far as anything is said, and closes.
@@ -351,6 +406,7 @@ impl Connection {
         upstream: &Arc<CompiledUpstream>,
         route: &Arc<RouteStats>,
     ) {
+        let _of_source = self.of_source;
         let prefix = self.input.freeze();
         let relaying = Relaying {
             worker: self.worker,
@@ -369,30 +425,32 @@ impl Connection {
         let door = Arc::clone(&self.info.door);
         let Some(tcp) = &door.tcp else { return };
         let limits = self.worker.limits();
-        let (stream, prefix, info, live, worker) = if tcp.tls.is_some() {
-            let hello = Box::pin(tokio::time::timeout(limits.handshake_timeout, self.hello()));
+        let worker = Rc::clone(&self.worker);
+        let (stream, prefix, info, live, _of_source) = if tcp.tls.is_some() {
+            let started = Instant::now();
+            let unfinished = self.begin_handshake(&limits);
+            let hello = Box::pin(unfinished.within(limits.handshake_timeout, self.hello()));
             let (sni, decision) = match hello.await {
                 Ok(Ok(decided)) => decided,
                 Ok(Err(refused)) => return self.close(refused).await,
-                Err(_) => return self.close(Refused::Closed("L-62")).await,
+                Err(rule) => return self.close(Refused::Closed(rule)).await,
             };
             let Decision::Terminate(selected, terminating) = decision else {
                 return;
             };
-            let worker = Rc::clone(&self.worker);
-            let shaken = self.handshake(sni, selected, terminating);
-            let shaken = tokio::time::timeout(limits.handshake_timeout, Box::pin(shaken)).await;
-            let Ok(Some((stream, info, live))) = shaken else {
+            let left = limits.handshake_timeout.saturating_sub(started.elapsed());
+            let handshake = self.handshake(sni, selected, terminating, unfinished, left);
+            let Some((stream, info, live, of_source)) = Box::pin(handshake).await else {
                 return;
             };
-            (stream, Bytes::new(), info, live, worker)
+            (stream, Bytes::new(), info, live, of_source)
         } else {
             (
                 Stream::Tcp(self.tcp),
                 self.input.freeze(),
                 self.info,
                 self.live,
-                self.worker,
+                self.of_source,
             )
         };
         let relaying = Relaying {
@@ -404,6 +462,12 @@ impl Connection {
         };
         Box::pin(relaying.run(stream, prefix, &tcp.upstream, &tcp.route)).await;
     }
+}
+
+/// Counts and logs a connection that is refused before it asked for anything (O-01).
+fn refused(worker: &Worker, info: &ConnInfo, rule: &'static str) {
+    worker.refused(info, rule);
+    trail::refused_connection(worker, info, "", rule);
 }
 
 /// What the name in the ClientHello leads to. A function of its arguments: `explain` asks it too.

@@ -45,7 +45,12 @@ pub(crate) async fn forward(
     let mut left = spec.retry.attempts;
     let mut fresh = false;
     loop {
-        let place = pick(worker, compiled, current, hash, &tried)?;
+        let place = match pick(worker, compiled, current, hash, &tried) {
+            Err(Error::EndpointsBusy) => {
+                Box::pin(wait_for_place(worker, compiled, current, hash, &tried)).await?
+            }
+            picked => picked?,
+        };
         trail.attempted(&spec.name, place.endpoint());
         let mut attempt = Sending {
             worker,
@@ -139,6 +144,23 @@ pub(crate) fn pick(
             PickError::NoEndpoints => Error::NoEndpoint,
             PickError::AllBusy => Error::EndpointsBusy,
         })
+}
+
+/// Waits for a place at an endpoint while all of them have as much as they may have.
+async fn wait_for_place(
+    worker: &Worker,
+    compiled: &CompiledUpstream,
+    current: &Current,
+    hash: Option<u64>,
+    tried: &[u32],
+) -> Result<InFlight, Error> {
+    let attempt = || match pick(worker, compiled, current, hash, tried) {
+        Err(Error::EndpointsBusy) => None,
+        picked => Some(picked),
+    };
+    let queue = compiled.upstream.stats().queue();
+    let waited = queue.wait(current.patience(), attempt).await;
+    waited.unwrap_or(Err(Error::EndpointsBusy))
 }
 
 fn may_repeat(

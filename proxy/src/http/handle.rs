@@ -39,8 +39,13 @@ pub(crate) async fn handle(
         return worker.shared.admin.respond(&request).await;
     }
     let current = worker.current();
+    // Before anything else is asked, so that there is nothing to be learnt from it.
+    if !trail.enter(worker.measures().requests) {
+        return fail(&Error::Overloaded("L-85"), trail);
+    }
     if headers::passes(&request.headers, &worker.shared.pseudonym) >= current.limits.loop_depth {
-        return fail(&Error::Loop, trail);
+        trail.refused("L-16");
+        return reply::page(StatusCode::LOOP_DETECTED);
     }
     let role = effective_role(info, &request);
     if role != Some(info.door.spec().role) {
@@ -98,12 +103,27 @@ pub(crate) async fn act(
             body: Body::full(fixed.body.clone()),
         }),
         CompiledAction::Policy => Ok(reply::page(StatusCode::NOT_FOUND)),
+        CompiledAction::Forward { .. }
+            if !trail.enter_route(serving.worker.measures().on_route)
+                && !Box::pin(wait_for_route(serving, trail)).await =>
+        {
+            Err(Error::Overloaded("L-86"))
+        }
         CompiledAction::Forward { .. } => forward::forward(serving, request, trail).await,
     };
     match forwarded {
         Ok(response) => response,
         Err(error) => fail(&error, trail),
     }
+}
+
+/// Waits for a place on a route that has as many requests as it may have.
+async fn wait_for_route(serving: Serving<'_>, trail: &mut Trail) -> bool {
+    let measure = serving.worker.measures().on_route;
+    let enter = || trail.enter_route(measure).then_some(());
+    let queue = serving.route.stats.queue();
+    let waited = queue.wait(serving.current.patience(), enter).await;
+    waited.is_some()
 }
 
 pub(crate) fn fail(error: &Error, trail: &mut Trail) -> Response {

@@ -15,6 +15,7 @@ use super::render;
 use super::route::{RouteReading, RouteStats};
 use super::shard::{Counter, PerWorker};
 use crate::access_log::AccessLog;
+use crate::overload::{Overload, OverloadReading};
 use crate::upstream::stats::{EndpointStats, UpstreamStats};
 use crate::upstream::{FailureKind, Upstream};
 
@@ -31,6 +32,7 @@ pub struct Metrics {
     upstreams: Mutex<Vec<Weak<Upstream>>>,
     shards: PerWorker<WorkerShard>,
     access_log: OnceLock<AccessLog>,
+    overload: Arc<Overload>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,7 @@ impl Metrics {
             upstreams: Mutex::default(),
             shards: PerWorker::new(workers),
             access_log: OnceLock::new(),
+            overload: Arc::new(Overload::new(workers)),
         }
     }
 
@@ -131,6 +134,11 @@ impl Metrics {
         self.shards.of(worker).foreign_tunnel.increment();
     }
 
+    /// What all clients together have taken.
+    pub fn overload(&self) -> &Arc<Overload> {
+        &self.overload
+    }
+
     /// Everything at one moment. Two readings subtract: see the `since` of their parts.
     pub fn read(&self) -> Reading {
         let expiry = |(name, at): &(Arc<str>, SystemTime)| (Arc::clone(name), seconds_until(*at));
@@ -150,6 +158,7 @@ impl Metrics {
             panics: self.shards.sum(|shard| shard.panics.value()),
             foreign_tunnel: self.shards.sum(|shard| shard.foreign_tunnel.value()),
             access_log_dropped: self.access_log.get().map_or(0, AccessLog::dropped),
+            overload: self.overload.read(),
         }
     }
 
@@ -230,6 +239,8 @@ pub struct Reading {
     pub foreign_tunnel: u64,
     /// Lines that the access log dropped.
     pub access_log_dropped: u64,
+    /// What all clients together have taken.
+    pub overload: OverloadReading,
 }
 
 impl Reading {

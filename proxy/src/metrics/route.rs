@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::family::{OTHER, label};
 use super::histogram::{Histogram, HistogramReading};
 use super::shard::{Counter, PerWorker};
+use crate::overload::{Measure, Places, Queue, Stock};
 
 /// Classes of status codes as they are labelled; the first is "no response was sent".
 pub const CODE_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -15,6 +16,9 @@ pub struct RouteStats {
     host: Box<str>,
     route: Box<str>,
     shards: PerWorker<RouteShard>,
+    places: Places,
+    /// Whether it stands for many routes, which have no limit together.
+    is_rest: bool,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +27,7 @@ struct RouteShard {
     bytes_in: Counter,
     bytes_out: Counter,
     duration: Histogram,
+    stock: Stock,
 }
 
 impl RouteStats {
@@ -31,6 +36,8 @@ impl RouteStats {
             host: label(host).into(),
             route: label(route).into(),
             shards: PerWorker::new(workers),
+            places: Places::default(),
+            is_rest: false,
         }
     }
 
@@ -40,7 +47,26 @@ impl RouteStats {
     }
 
     pub(super) fn other(workers: usize) -> Self {
-        Self::new(OTHER, OTHER, workers)
+        Self {
+            is_rest: true,
+            ..Self::new(OTHER, OTHER, workers)
+        }
+    }
+
+    /// Takes a place for a request (L-86); given back by [`RouteStats::leave`].
+    pub(crate) fn enter(&self, worker: usize, measure: Measure) -> bool {
+        self.is_rest || self.places.take(&self.shards.of(worker).stock, measure)
+    }
+
+    pub(crate) fn leave(&self, worker: usize, measure: Measure) {
+        if !self.is_rest {
+            self.places.give(&self.shards.of(worker).stock, measure);
+        }
+    }
+
+    /// Where to wait for a place.
+    pub(crate) fn queue(&self) -> &Queue {
+        self.places.queue()
     }
 
     /// Counts a request that ended. A status of 0 means that no response was sent.
@@ -81,6 +107,7 @@ impl RouteStats {
             host: self.host.clone(),
             route: self.route.clone(),
             classes,
+            active: self.shards.sum(|shard| shard.stock.taken() as u64),
             bytes_in: self.shards.sum(|shard| shard.bytes_in.value()),
             bytes_out: self.shards.sum(|shard| shard.bytes_out.value()),
             duration: HistogramReading::of(&self.shards, |shard| &shard.duration),
@@ -97,6 +124,8 @@ pub struct RouteReading {
     pub route: Box<str>,
     /// Requests by [`CODE_CLASSES`].
     pub classes: [u64; CODE_CLASSES.len()],
+    /// Requests in flight.
+    pub active: u64,
     /// Bytes from clients.
     pub bytes_in: u64,
     /// Bytes to clients.

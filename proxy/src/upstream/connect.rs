@@ -1,6 +1,7 @@
 //! Making one connection to an endpoint: TCP or UNIX, a PROXY header, TLS.
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,9 @@ pub(crate) async fn dial(dial: &Dial<'_>) -> Result<Stream, Error> {
         EndpointAddress::Unix(path) => {
             let connecting = tokio::time::timeout(dial.timeout, UnixStream::connect(path));
             let stream = connecting.await.map_err(|_| Error::ConnectTimeout)?;
-            Stream::Unix(stream.map_err(Error::Connect)?)
+            let stream = stream.map_err(Error::Connect)?;
+            keep(dial, &stream)?;
+            Stream::Unix(stream)
         }
         EndpointAddress::Socket(address) => Stream::Tcp(tcp(dial, *address).await?),
     };
@@ -66,8 +69,18 @@ async fn tcp(dial: &Dial<'_>, address: SocketAddr) -> Result<TcpStream, Error> {
         .await
         .map_err(|_| Error::ConnectTimeout)?
         .map_err(Error::Connect)?;
+    keep(dial, &stream)?;
     listen::tune(&stream, dial.limits.tcp_keep_alive);
     Ok(stream)
+}
+
+/// Gives a connection up that would take a reserved descriptor, and idle ones with it (L-93).
+fn keep(dial: &Dial<'_>, stream: &impl AsRawFd) -> Result<(), Error> {
+    if dial.worker.shared.may_hold(stream) {
+        return Ok(());
+    }
+    dial.worker.pool.clear();
+    Err(Error::Overloaded("L-93"))
 }
 
 async fn tls(

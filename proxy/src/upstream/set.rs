@@ -44,7 +44,7 @@ impl EndpointSet {
         spec: &UpstreamSpec,
         found: &[Answered],
         earlier: Option<&Self>,
-        stats: &UpstreamStats,
+        stats: &Arc<UpstreamStats>,
     ) -> Self {
         let kept: HashMap<&Identity, &Arc<Endpoint>> = earlier
             .into_iter()
@@ -123,11 +123,11 @@ impl Member {
         identity: Identity,
         weight: u32,
         kept: &HashMap<&Identity, &Arc<Endpoint>>,
-        stats: &UpstreamStats,
+        stats: &Arc<UpstreamStats>,
     ) -> Self {
         let endpoint = kept.get(&identity).copied().cloned().unwrap_or_else(|| {
             let counters = stats.endpoint(&identity.address.to_string());
-            Arc::new(Endpoint::new(identity, counters))
+            Arc::new(Endpoint::new(identity, counters, Arc::clone(stats)))
         });
         let seed = hash_key(endpoint.label().as_bytes());
         Self {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::outlier::FailureKind;
 use crate::metrics::{Counter, Histogram, HistogramReading, PerWorker};
+use crate::overload::Queue;
 
 /// Addresses that left are forgotten when more than this many are remembered.
 const REMEMBERED_ENDPOINTS: usize = 1_024;
@@ -27,6 +28,7 @@ pub struct UpstreamStats {
     /// Names whose last lookup failed.
     dns_stale: AtomicUsize,
     endpoints: Mutex<HashMap<Arc<str>, Arc<EndpointStats>>>,
+    queue: Queue,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +45,13 @@ impl UpstreamStats {
             ejections: AtomicU64::new(0),
             dns_stale: AtomicUsize::new(0),
             endpoints: Mutex::default(),
+            queue: Queue::default(),
         }
+    }
+
+    /// Where requests wait for a place at an endpoint (L-86).
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Counts a connection that was made, TLS included.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use adit_proxy::limits::Limits;
+use adit_route::CidrSet;
 
 use super::super::scalar::{duration, show_duration, show_size, size};
 use super::super::schema::{Slot, limit_rows};
@@ -44,6 +45,7 @@ fn set(limits: &mut Limits, slot: Slot, value: &Node) {
             count().and_then(|count| count.try_into().ok()),
         ),
         Slot::Time(field) => assign::<Duration>(field(limits), time()),
+        Slot::Blocks(field) => *field(limits) = CidrSet::new(super::cidrs(value)),
     }
 }
 
@@ -74,6 +76,10 @@ pub(crate) fn limit_values(limits: &Limits) -> Vec<LimitValue> {
         Slot::Count(field) => field(&mut limits).to_string(),
         Slot::Count32(field) => field(&mut limits).to_string(),
         Slot::Time(field) => show_duration(*field(&mut limits)),
+        Slot::Blocks(field) => {
+            let blocks = field(&mut limits).blocks().iter().map(ToString::to_string);
+            format!("[{}]", blocks.collect::<Vec<_>>().join(", "))
+        }
     };
     let row = |(key, id, slot): &(super::super::schema::Key, &'static str, Slot)| LimitValue {
         key: key.name,

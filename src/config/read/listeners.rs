@@ -79,7 +79,17 @@ fn listener(reader: &mut Reader<'_>, node: &Node, https: &HttpsPorts) -> Option<
             _ => ForeignTunnel::AsTunnel,
         },
         refusal,
+        per_source: per_source(node, role),
     })
+}
+
+/// L-81 holds where anybody may come, and for whoever a balancer names; else where it is asked for.
+fn per_source(node: &Node, role: Role) -> bool {
+    let written = node
+        .field("limits")
+        .and_then(|node| node.field("perSource"));
+    let written = written.and_then(Node::truth);
+    written.unwrap_or(role == Role::Internet || node.field("proxyProtocol").is_some())
 }
 
 fn role(node: &Node) -> Option<Role> {
@@ -108,7 +118,7 @@ fn combinations(reader: &mut Reader<'_>, node: &Node, role: Role) {
     if role == Role::Admin {
         let keys = [
             &HTTP_KEYS[..],
-            &["tls", "tcp", "proxyProtocol", "trustProxy"],
+            &["tls", "tcp", "proxyProtocol", "trustProxy", "limits"],
         ]
         .concat();
         reader.forbid(

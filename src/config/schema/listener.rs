@@ -115,14 +115,16 @@ pub(super) static LISTENER: Table = Table {
         )
         .default("403; 404 on `internet` listeners")
         .example("404"),
+        key(
+            "limits",
+            Kind::Table(&LISTENER_LIMITS),
+            "Which limits hold for the clients of this listener.",
+        )
+        .default("see there")
+        .example("{perSource: true}"),
     ],
     includes: &[],
     planned: &[
-        (
-            "limits",
-            "limits are the same for all listeners in this release: write them under \
-            the top-level `limits`",
-        ),
         ("proxy", "the key is `proxyProtocol`, with `trustProxy`"),
         ("hosts", "hosts are written in `routes`"),
         (
@@ -133,6 +135,35 @@ pub(super) static LISTENER: Table = Table {
 };
 
 const REFUSAL: Kind = Kind::Word(&["403", "404"]);
+
+static LISTENER_LIMITS: Table = Table {
+    name: "listener limits",
+    doc: "Which limits hold for the clients of a listener. Their numbers are the same for all \
+            listeners and stand under the top-level `limits`.",
+    keys: &[key(
+        "perSource",
+        Kind::Bool,
+        "Whether connections are counted by source (L-81): an IPv4 address, or an IPv6 /64. With \
+        `proxyProtocol` the source is the client that the header names.",
+    )
+    .default("true on `internet` listeners and with `proxyProtocol`, else false")
+    .example("true")],
+    includes: &[],
+    planned: &[
+        (
+            "sourceConnections",
+            "the numbers stand under the top-level `limits`",
+        ),
+        (
+            "sourceRate",
+            "the numbers stand under the top-level `limits`",
+        ),
+        (
+            "sourceHandshakes",
+            "the numbers stand under the top-level `limits`",
+        ),
+    ],
+};
 
 static REDIRECT: Table = Table {
     name: "redirect",

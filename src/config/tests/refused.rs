@@ -262,8 +262,8 @@ const LISTENERS: &[(&str, &[&str])] = &[
         &["4:48 ADIT-1018 listeners[0].foreignTunnel"],
     ),
     (
-        "name: w, role: lan, bind: '[::1]:0', limits: {}",
-        &["4:43 ADIT-1011 listeners[0].limits"],
+        "name: w, role: lan, bind: '[::1]:0', limits: {sourceRate: 5}",
+        &["4:52 ADIT-1011 listeners[0].limits.sourceRate"],
     ),
     (
         "name: w, role: lan, bind: '[::1]:0', interface: way-too-long-for-linux",

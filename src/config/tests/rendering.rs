@@ -6,7 +6,7 @@ use super::*;
 fn an_error_shows_the_line_and_what_to_do() {
     let place = Workplace::new();
     let report = place.load("version: 1\nlisteners:\n  - {name: w, role: lan, bind: \"127.0.0.1:0\", proxy_protocol: required}\n").unwrap_err();
-    let allowed = "allow, bind, deny, foreignTunnel, interface, name, protocol, proxyProtocol, redirect, refusal, role, tcp, tls, trustForwarded, \
+    let allowed = "allow, bind, deny, foreignTunnel, interface, limits, name, protocol, proxyProtocol, redirect, refusal, role, tcp, tls, trustForwarded, \
                    trustProxy";
     let expected = [
         "error[ADIT-1010]: unknown key `proxy_protocol`",

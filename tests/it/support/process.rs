@@ -67,6 +67,17 @@ impl Process {
         within(PATIENCE, &what, || self.child.try_wait().unwrap())
     }
 
+    /// Seconds of CPU that it has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11);
+        let ticks: f64 = fields
+            .take(2)
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .sum();
+        ticks / rustix::param::clock_ticks_per_second() as f64
+    }
+
     /// Resident memory in KiB, now and at its highest.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

@@ -35,6 +35,7 @@ fn door(name: &str, role: Role, kind: ListenerKind, port: u16) -> ListenerSpec {
         redirect: None,
         foreign_tunnel: ForeignTunnel::AsTunnel,
         refusal: StatusCode::FORBIDDEN,
+        per_source: false,
     }
 }
 

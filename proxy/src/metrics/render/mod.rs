@@ -23,6 +23,7 @@ pub(super) fn text(reading: &Reading, limit: usize) -> String {
     upstreams(&mut page, &reading.upstreams);
     endpoints(&mut page, &reading.upstreams, limit);
     health(&mut page, reading);
+    overload(&mut page, reading);
     process_figures(&mut page, reading);
     page.into_text()
 }
@@ -310,6 +311,30 @@ fn health(page: &mut Page, reading: &Reading) {
         ),
     ] {
         page.family(name, "counter", help);
+        page.sample(name, &[], value);
+    }
+}
+
+fn overload(page: &mut Page, reading: &Reading) {
+    let now = &reading.overload;
+    for (name, help, value) in [
+        (
+            "adit_requests_active",
+            "Requests in flight (L-85).",
+            now.requests,
+        ),
+        (
+            "adit_handshakes_unfinished",
+            "TLS handshakes that are not finished (L-82).",
+            now.handshakes as u64,
+        ),
+        (
+            "adit_sources_known",
+            "Sources that are counted (L-81).",
+            now.sources as u64,
+        ),
+    ] {
+        page.family(name, "gauge", help);
         page.sample(name, &[], value);
     }
 }

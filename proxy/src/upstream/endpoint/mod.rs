@@ -74,10 +74,16 @@ pub struct Endpoint {
     label: Arc<str>,
     pub(in crate::upstream) standing: Standing,
     stats: Arc<EndpointStats>,
+    /// Of the upstream that it belongs to.
+    upstream: Arc<UpstreamStats>,
 }
 
 impl Endpoint {
-    pub(in crate::upstream) fn new(identity: Identity, stats: Arc<EndpointStats>) -> Self {
+    pub(in crate::upstream) fn new(
+        identity: Identity,
+        stats: Arc<EndpointStats>,
+        upstream: Arc<UpstreamStats>,
+    ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             load: Load::default(),
@@ -86,6 +92,7 @@ impl Endpoint {
             identity,
             standing: Standing::default(),
             stats,
+            upstream,
         }
     }
 
@@ -182,6 +189,7 @@ impl std::ops::Deref for InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.upstream.queue().freed();
     }
 }
 

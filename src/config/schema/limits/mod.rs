@@ -11,6 +11,7 @@ mod time;
 use std::time::Duration;
 
 use adit_proxy::limits::Limits;
+use adit_route::CidrSet;
 
 use super::{Key, Table};
 
@@ -22,6 +23,7 @@ pub(in crate::config) enum Slot {
     Count(fn(&mut Limits) -> &mut usize),
     Count32(fn(&mut Limits) -> &mut u32),
     Time(fn(&mut Limits) -> &mut Duration),
+    Blocks(fn(&mut Limits) -> &mut CidrSet),
 }
 
 type Row = (Key, &'static str, Slot);

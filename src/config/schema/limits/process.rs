@@ -2,12 +2,18 @@
 //!
 //! What all clients together, or one of them, may take of what there is.
 
+use super::super::super::scalar::CIDR;
 use super::super::{HOUR, KIB, Kind, MIB, MILLISECOND, key};
 use super::{Row, Slot};
 
 const TIME: Kind = Kind::Duration {
     min: MILLISECOND,
     max: HOUR,
+};
+
+const COUNT: Kind = Kind::Integer {
+    min: 1,
+    max: 10_000_000,
 };
 
 pub(super) static ROWS: &[Row] = &[
@@ -27,6 +33,108 @@ pub(super) static ROWS: &[Row] = &[
     ),
     (
         key(
+            "sourceConnections",
+            COUNT,
+            "Connections of one source at once (L-81): an IPv4 address, or an IPv6 /64. Listeners \
+            with `perSource` count them.",
+        )
+        .default("512")
+        .example("1024"),
+        "L-81",
+        Slot::Count(|limits| &mut limits.source_connections),
+    ),
+    (
+        key(
+            "sourceRate",
+            COUNT,
+            "New connections of one source in a second (L-81).",
+        )
+        .default("100")
+        .example("50"),
+        "L-81",
+        Slot::Count(|limits| &mut limits.source_rate),
+    ),
+    (
+        key(
+            "sourceBurst",
+            COUNT,
+            "New connections of one source at a time (L-81).",
+        )
+        .default("200")
+        .example("100"),
+        "L-81",
+        Slot::Count(|limits| &mut limits.source_burst),
+    ),
+    (
+        key(
+            "sourceHandshakes",
+            COUNT,
+            "Unfinished TLS handshakes of one source (L-81).",
+        )
+        .default("64")
+        .example("128"),
+        "L-81",
+        Slot::Count(|limits| &mut limits.source_handshakes),
+    ),
+    (
+        key(
+            "sourceExempt",
+            Kind::List(&Kind::Scalar(&CIDR)),
+            "Clients that are not counted by source (L-81), such as a monitor or a proxy that many \
+            share.",
+        )
+        .default("[]")
+        .example("[192.0.2.0/24]"),
+        "L-81",
+        Slot::Blocks(|limits| &mut limits.source_exempt),
+    ),
+    (
+        key(
+            "handshakes",
+            COUNT,
+            "Unfinished TLS handshakes of all clients; beyond it the oldest is closed (L-82).",
+        )
+        .default("1024")
+        .example("4096"),
+        "L-82",
+        Slot::Count(|limits| &mut limits.handshakes),
+    ),
+    (
+        key(
+            "handshakeSteps",
+            Kind::Integer { min: 1, max: 1000 },
+            "Steps of TLS handshakes that a worker makes before it looks after everything else \
+            again (L-83).",
+        )
+        .default("8")
+        .example("4"),
+        "L-83",
+        Slot::Count(|limits| &mut limits.handshake_steps),
+    ),
+    (
+        key(
+            "requests",
+            COUNT,
+            "Requests in flight in the whole process; more are answered with 503 (L-85).",
+        )
+        .default("10000")
+        .example("20000"),
+        "L-85",
+        Slot::Count(|limits| &mut limits.requests),
+    ),
+    (
+        key(
+            "requestsPerRoute",
+            COUNT,
+            "Requests in flight on one route (L-86).",
+        )
+        .default("4096")
+        .example("512"),
+        "L-86",
+        Slot::Count(|limits| &mut limits.requests_per_route),
+    ),
+    (
+        key(
             "requestsPerEndpoint",
             Kind::Integer {
                 min: 1,
@@ -38,6 +146,31 @@ pub(super) static ROWS: &[Row] = &[
         .example("512"),
         "L-86",
         Slot::Count(|limits| &mut limits.requests_per_endpoint),
+    ),
+    (
+        key(
+            "queuedRequests",
+            Kind::Integer {
+                min: 0,
+                max: 10_000_000,
+            },
+            "Requests that wait for a place on a full route, or at its full endpoints (L-86).",
+        )
+        .default("256")
+        .example("0"),
+        "L-86",
+        Slot::Count(|limits| &mut limits.queued_requests),
+    ),
+    (
+        key(
+            "queueTime",
+            TIME,
+            "How long they wait before they are answered with 503 (L-86).",
+        )
+        .default("1s")
+        .example("250ms"),
+        "L-86",
+        Slot::Time(|limits| &mut limits.queue_time),
     ),
     (
         key(
