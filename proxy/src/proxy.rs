@@ -22,6 +22,7 @@ use crate::access_log::AccessLog;
 use crate::blueprint::Blueprint;
 use crate::listen::{self, BindKey, Bound, Inherited};
 use crate::metrics::{Metrics, PerWorker};
+use crate::policy::Memory;
 use crate::shared::{AdminSurface, Shared};
 use crate::snapshot::{BuildError, CompiledUpstream, Foundations, Snapshot};
 use crate::thread::{Order, Peers, WorkerThread};
@@ -72,6 +73,7 @@ impl Proxy {
             tls: ServerTls::new(options.tickets),
             metrics: Arc::clone(&options.metrics),
             workers,
+            memory: Memory::default(),
         };
         let empty = Snapshot::build(&Blueprint::default(), 0, None, &foundations)
             .map_err(|errors| io::Error::other(format!("{errors:?}")))?;

@@ -18,7 +18,7 @@ use adit_route::{
 use crate::blueprint::{Blueprint, ListenerKind, ListenerSpec};
 use crate::limits::Limits;
 use crate::metrics::{ListenerStats, Metrics, RouteStats};
-use crate::policy::Plan;
+use crate::policy::{Compiling, Memory, Plan};
 use crate::tls::{Alpn, BackendConnector, CertificateSet, ServerTls, Termination, TlsPolicy};
 use crate::upstream::Upstream;
 
@@ -108,6 +108,7 @@ pub(crate) struct Foundations {
     pub tls: ServerTls,
     pub metrics: Arc<Metrics>,
     pub workers: usize,
+    pub memory: Memory,
 }
 
 /// Why a blueprint cannot become a snapshot.
@@ -373,8 +374,14 @@ impl Builder<'_> {
             None => Arc::from(rule.path.as_str()),
         };
         let plan = rule.policies.as_ref().map(|policies| {
+            let foundations = self.foundations;
             let mut upstream = |spec: &Arc<UpstreamSpec>| self.upstream(spec, &rule.place);
-            Box::new(Plan::compile(policies, host.profile, &mut upstream))
+            let mut compiling = Compiling {
+                profile: host.profile,
+                upstreams: &mut upstream,
+                memory: &foundations.memory,
+            };
+            Box::new(Plan::compile(policies, &mut compiling))
         });
         let limits = &self.blueprint.limits;
         let route = CompiledRoute {

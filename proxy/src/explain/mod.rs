@@ -24,6 +24,7 @@ use http::StatusCode;
 
 use crate::blueprint::{Blueprint, ListenerKind};
 use crate::metrics::Metrics;
+use crate::policy::Memory;
 use crate::snapshot::{BuildError, Door, Foundations, Snapshot};
 use crate::tls::{ServerTls, TicketSecrets};
 
@@ -143,6 +144,7 @@ impl Explainer {
             tls: ServerTls::new(Arc::new(tickets)),
             metrics: Arc::new(Metrics::new(1)),
             workers: 1,
+            memory: Memory::default(),
         };
         Ok(Self {
             snapshot: Snapshot::build(blueprint, 1, None, &foundations)?,

@@ -379,7 +379,7 @@ impl ServerConnection {
     /// Joins the two ends of an upgrade.
     async fn upgrade(self, mut response: Response) {
         let body = std::mem::replace(&mut response.body, Body::empty());
-        let Ok((backend, load)) = body.into_upgraded() else {
+        let Some((backend, held)) = body.into_upgraded() else {
             return;
         };
         let mut out = BytesMut::with_capacity(512);
@@ -403,7 +403,7 @@ impl ServerConnection {
         let (stream, input) = wire.into_parts();
         let client = Upgraded::from_stream(stream, input.freeze());
         crate::http::forward::join(&self.live, client, backend).await;
-        drop(load);
+        drop(held);
     }
 }
 

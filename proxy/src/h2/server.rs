@@ -286,7 +286,7 @@ impl ServerStream {
 
     async fn upgrade(&self, mut response: Response, receive: RecvStream) {
         let body = std::mem::replace(&mut response.body, Body::empty());
-        let Ok((backend, load)) = body.into_upgraded() else {
+        let Some((backend, held)) = body.into_upgraded() else {
             return;
         };
         let Ok(send) = self.send_head(&mut response, false) else {
@@ -294,7 +294,7 @@ impl ServerStream {
         };
         let client = Upgraded::from_h2(Duplex::new(send, receive));
         forward::join(&self.live, client, backend).await;
-        drop(load);
+        drop(held);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::h1::{IncomingBody, ResponseBody};
 use crate::h2::StreamBody;
 use crate::http::upgrade::Upgraded;
+use crate::policy::{Pace, Place};
 use crate::upstream::InFlight;
 
 /// A request or response body.
@@ -25,8 +26,19 @@ pub struct Body {
     taken: u64,
     /// Where the count is also told, for a body whose log is kept elsewhere.
     told: Option<Rc<Cell<u64>>>,
-    /// Load that ends with this body.
+    /// What ends with this body.
+    held: Held,
+    /// How fast it may be read.
+    pace: Option<Box<Pace>>,
+}
+
+/// What a response keeps busy up to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// The endpoint's load.
     load: Option<InFlight>,
+    /// The client's place among its requests in progress.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -60,7 +72,8 @@ impl Body {
             limit: u64::MAX,
             taken: 0,
             told: None,
-            load: None,
+            held: Held::default(),
+            pace: None,
         }
     }
 
@@ -102,7 +115,8 @@ impl Body {
 
     /// Whether there is certainly nothing to read.
     pub fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Empty)
+        let held = self.pace.as_ref().is_some_and(|pace| pace.is_holding());
+        matches!(self.source, Source::Empty) && !held
     }
 
     /// Length, if it is known before the end.
@@ -125,14 +139,24 @@ impl Body {
 
     /// Keeps an endpoint's load up to the end of this body.
     pub(crate) fn carry(&mut self, load: InFlight) {
-        self.load = Some(load);
+        self.held.load = Some(load);
     }
 
-    /// The connection behind an upgrade, together with the load that it is.
-    pub(crate) fn into_upgraded(self) -> Result<(Upgraded, Option<InFlight>), Self> {
+    /// Keeps a client's place up to the end of this body.
+    pub(crate) fn occupy(&mut self, place: Place) {
+        self.held.place = Some(place);
+    }
+
+    /// Lets it be read no faster than this.
+    pub(crate) fn slow_down(&mut self, pace: Pace) {
+        self.pace = Some(Box::new(pace));
+    }
+
+    /// The connection behind an upgrade, together with what it keeps busy.
+    pub(crate) fn into_upgraded(self) -> Option<(Upgraded, Held)> {
         match self.source {
-            Source::Upgraded(upgraded) => Ok((*upgraded, self.load)),
-            source => Err(Self { source, ..self }),
+            Source::Upgraded(upgraded) => Some((*upgraded, self.held)),
+            _ => None,
         }
     }
 
@@ -161,14 +185,19 @@ impl Body {
 
     /// The next piece; `None` after the end.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
-        let frame = match &mut self.source {
+        if let Some(pace) = &mut self.pace
+            && let Some(held) = ready!(pace.poll_held(cx))
+        {
+            return Poll::Ready(Some(Ok(Frame::Data(held))));
+        }
+        let mut frame = match &mut self.source {
             Source::Empty | Source::Upgraded(_) => None,
             Source::Full(bytes) => Some(Ok(Frame::Data(std::mem::take(bytes)))),
             Source::Incoming(body) => ready!(body.poll_frame(cx)),
             Source::Response(body) => ready!(body.poll_frame(cx)),
             Source::Stream(body) => ready!(body.poll_frame(cx)),
         };
-        match &frame {
+        match &mut frame {
             Some(Ok(Frame::Data(data))) => {
                 self.taken += data.len() as u64;
                 if let Some(told) = &self.told {
@@ -181,10 +210,13 @@ impl Body {
                 if matches!(self.source, Source::Full(_)) {
                     self.source = Source::Empty;
                 }
+                if let Some(pace) = &mut self.pace {
+                    *data = pace.pass(std::mem::take(data), tokio::time::Instant::now());
+                }
             }
             Some(Ok(Frame::Trailers(_)) | Err(_)) | None => {
                 self.source = Source::Empty;
-                self.load = None;
+                self.held = Held::default();
             }
         }
         Poll::Ready(frame)

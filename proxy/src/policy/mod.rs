@@ -5,15 +5,20 @@
 //! go on, changes it, or answers it; whatever answers, the response stage follows. A route without
 //! policies has no plan, and pays for one comparison. `explain` asks the same steps.
 
+mod access;
 mod expand;
 mod fields;
+mod memory;
 mod passage;
 mod plan;
+mod rate;
 mod redirect;
 mod serve;
 mod step;
 
+pub(crate) use memory::Memory;
 pub(crate) use passage::Scene;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Compiling, Plan};
+pub(crate) use rate::{Pace, Place};
 pub(crate) use serve::serve;
 pub(crate) use step::Told;

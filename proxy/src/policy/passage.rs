@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
+use super::rate::Place;
 use crate::http::headers;
 use crate::http::message::Request;
 use crate::info::ConnInfo;
@@ -19,6 +20,8 @@ pub(crate) struct Passage<'a> {
     pub target: PathAndQuery,
     /// Who basic authentication let in.
     pub user: Option<Arc<str>>,
+    /// The client's place among its requests in progress.
+    pub place: Option<Place>,
 }
 
 /// What variables and decisions may depend on.

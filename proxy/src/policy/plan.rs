@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use adit_route::policy::FieldEdits;
+use adit_route::policy::{Bandwidth, FieldEdits};
 use adit_route::{Policies, Profile, UpstreamSpec};
 
+use super::access::Addresses;
+use super::memory::Memory;
+use super::rate::Rate;
 use super::step::Step;
 use crate::snapshot::CompiledUpstream;
 
@@ -17,6 +20,19 @@ pub(crate) struct Plan {
     pub(super) request_fields: FieldEdits,
     /// Towards the client.
     pub(super) response_fields: FieldEdits,
+    /// How fast responses leave.
+    pub(super) bandwidth: Option<Bandwidth>,
+}
+
+/// What a plan is compiled with.
+pub(crate) struct Compiling<'a> {
+    /// The reading of the host.
+    pub profile: Profile,
+    /// Upstreams beside that of the rule.
+    #[expect(dead_code, reason = "asked for by policies that ask servers")]
+    pub upstreams: &'a mut UpstreamCompiler<'a>,
+    /// What lives on over generations.
+    pub memory: &'a Memory,
 }
 
 /// Makes upstreams for those who ask servers of their own. Errors are kept by whoever gives this;
@@ -26,19 +42,22 @@ pub(crate) type UpstreamCompiler<'a> =
 
 impl Plan {
     /// Compiles policies.
-    pub(crate) fn compile(
-        policies: &Policies,
-        profile: Profile,
-        _upstreams: &mut UpstreamCompiler<'_>,
-    ) -> Self {
+    pub(crate) fn compile(policies: &Policies, with: &mut Compiling<'_>) -> Self {
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(policies.closed.clone().map(Step::Closed));
         steps.extend(policies.redirect.clone().map(Step::Redirect));
-        steps.sort_by_key(|step| step.stage().rank(profile));
+        let rate = policies.rate.as_ref();
+        let counted = rate.and_then(|rate| Rate::compile(rate, &with.memory.zones));
+        steps.extend(counted.map(Step::Rate));
+        let access = &policies.access;
+        let lists = Addresses::compile(&access.deny, access.allow.as_ref());
+        steps.extend(lists.map(Step::Addresses));
+        steps.sort_by_key(|step| step.stage().rank(with.profile));
         Self {
             steps: steps.into(),
             request_fields: policies.request_fields.clone(),
             response_fields: policies.response_fields.clone(),
+            bandwidth: rate.and_then(|rate| rate.bandwidth),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::fields::Edits;
 use super::passage::Passage;
 use super::plan::Plan;
+use super::rate::Pace;
 use crate::error::Error;
 use crate::http::handle::{Serving, Unserved, act, answer, fail, forwarded_client, set_forwarding};
 use crate::http::message::{Request, Response};
@@ -22,6 +23,7 @@ pub(crate) async fn serve(
         client: forwarded_client(info, &request).unwrap_or_else(|| info.client.ip()),
         target: request.target.clone(),
         user: None,
+        place: None,
     };
     // First, so that every step and every server that is asked sees the fields of section 4.1.
     match set_forwarding(serving.worker, info, &mut request, trail) {
@@ -40,7 +42,7 @@ pub(crate) async fn serve(
         }
         Err(response) => response,
     };
-    plan.finish(&passage, &request, response)
+    plan.finish(&mut passage, &request, response)
 }
 
 impl Plan {
@@ -63,10 +65,21 @@ impl Plan {
     }
 
     /// The response stage, whoever answered.
-    fn finish(&self, passage: &Passage<'_>, request: &Request, mut response: Response) -> Response {
+    fn finish(
+        &self,
+        passage: &mut Passage<'_>,
+        request: &Request,
+        mut response: Response,
+    ) -> Response {
         if !self.response_fields.is_empty() {
             let edits = Edits::of(&self.response_fields, &passage.scene(request));
             edits.apply(&mut response.headers);
+        }
+        if let Some(place) = passage.place.take() {
+            response.body.occupy(place);
+        }
+        if let Some(speed) = self.bandwidth {
+            response.body.slow_down(Pace::new(speed));
         }
         response
     }

@@ -8,7 +8,9 @@ use adit_route::Profile;
 use adit_route::policy::Redirect;
 use http::StatusCode;
 
+use super::access::Addresses;
 use super::passage::{Passage, Scene};
+use super::rate::Rate;
 use super::redirect;
 use crate::http::message::{Request, Response};
 use crate::http::reply;
@@ -17,16 +19,30 @@ use crate::http::reply;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Closed,
+    Addresses,
+    Rate,
     Redirect,
 }
 
 impl Stage {
-    /// The place of the stage in a profile's order. The numbers leave no room on purpose: a new
-    /// stage is a decision about both profiles.
+    /// The place of the stage in a profile's order. A new stage is a decision about both profiles.
     pub(crate) fn rank(self, profile: Profile) -> u8 {
-        match (profile, self) {
-            (_, Self::Closed) => 8,
-            (_, Self::Redirect) => 10,
+        match profile {
+            // The numbers of section 1.18.
+            Profile::Nginx => match self {
+                Self::Closed => 8,
+                Self::Redirect => 10,
+                Self::Rate => 14,
+                Self::Addresses => 15,
+            },
+            // Left out are the places of stages to come: HTTPS after `Closed`, a preflight after
+            // `Rate`, rewriting and endpoints after `Redirect`.
+            Profile::Strict => match self {
+                Self::Closed => 1,
+                Self::Addresses => 3,
+                Self::Rate => 4,
+                Self::Redirect => 6,
+            },
         }
     }
 }
@@ -38,6 +54,10 @@ pub(crate) enum Step {
     Closed(std::sync::Arc<str>),
     /// Everybody is sent elsewhere.
     Redirect(Redirect),
+    /// Lists of addresses.
+    Addresses(Addresses),
+    /// Limits per client.
+    Rate(Rate),
 }
 
 /// A step that ends the request.
@@ -70,7 +90,6 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) enum Told {
     /// The request would go on.
-    #[expect(dead_code, reason = "both steps answer every request")]
     Passes(String),
     /// The step would answer.
     Answers(StatusCode, &'static str, String),
@@ -83,6 +102,8 @@ impl Step {
         match self {
             Self::Closed(_) => Stage::Closed,
             Self::Redirect(_) => Stage::Redirect,
+            Self::Addresses(_) => Stage::Addresses,
+            Self::Rate(_) => Stage::Rate,
         }
     }
 
@@ -91,6 +112,8 @@ impl Step {
         match self {
             Self::Closed(_) => "closed",
             Self::Redirect(_) => "redirect",
+            Self::Addresses(_) => "access",
+            Self::Rate(_) => "rateLimit",
         }
     }
 
@@ -104,11 +127,16 @@ impl Step {
         passage: &mut Passage<'_>,
         request: &mut Request,
     ) -> Result<(), Answer> {
-        let scene = passage.scene(request);
-        match self {
-            Self::Closed(_) => Err(Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "ANN-08")),
-            Self::Redirect(policy) => Err(Answer::plain(redirect::answer(policy, &scene))),
-        }
+        let answer = match self {
+            Self::Closed(_) => Some(Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "ANN-08")),
+            Self::Redirect(policy) => {
+                let scene = passage.scene(request);
+                Some(Answer::plain(redirect::answer(policy, &scene)))
+            }
+            Self::Addresses(lists) => lists.refuse(&passage.scene(request)),
+            Self::Rate(rate) => rate.refuse(passage),
+        };
+        answer.map_or(Ok(()), Err)
     }
 
     /// Says what the step would do.
@@ -124,6 +152,8 @@ impl Step {
                 redirect::location(policy, scene),
                 "the route sends every request elsewhere".to_owned(),
             ),
+            Self::Addresses(lists) => lists.tell(scene),
+            Self::Rate(rate) => Told::Passes(rate.tell(scene.client)),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Reader<'a> {
     problems: &'a mut Problems,
     networks: HashMap<&'a str, CidrSet>,
     contents: HashMap<PathBuf, Option<Arc<[u8]>>>,
+    /// Counters of rate limits, by where they are written.
+    zones: policies::Zones,
     /// Files and directories that the document refers to, in the order of their first mention.
     pub(super) referenced: Vec<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl<'a> Reader<'a> {
             problems,
             networks: HashMap::new(),
             contents: HashMap::new(),
+            zones: policies::Zones::default(),
             referenced: Vec::new(),
         }
     }
@@ -127,24 +130,30 @@ impl<'a> Reader<'a> {
             .flat_map(Node::items)
             .map(|node| (node, "from"));
         for (node, key) in lists.chain(doors).chain(rules) {
-            for item in node.field(key).into_iter().flat_map(Node::items) {
-                let Some(block) = item.text().and_then(|text| scalar::cidr(text).ok()) else {
-                    continue;
-                };
-                if block.addr() != block.network() {
-                    let message = format!(
-                        "the block has bits behind its prefix; it is read as {}",
-                        block.trunc()
-                    );
-                    let help = format!(
-                        "write `{}`, or `{}` for the one address",
-                        block.trunc(),
-                        block.addr()
-                    );
-                    let problem = Problem::warning(Code::HOST_BITS, item.span, message)
-                        .found(block.to_string());
-                    self.push(problem.nearest(Some(block.trunc().to_string())).help(help));
-                }
+            if let Some(list) = node.field(key) {
+                self.host_bits_of(list);
+            }
+        }
+    }
+
+    fn host_bits_of(&mut self, list: &Node) {
+        for item in list.items() {
+            let Some(block) = item.text().and_then(|text| scalar::cidr(text).ok()) else {
+                continue;
+            };
+            if block.addr() != block.network() {
+                let message = format!(
+                    "the block has bits behind its prefix; it is read as {}",
+                    block.trunc()
+                );
+                let help = format!(
+                    "write `{}`, or `{}` for the one address",
+                    block.trunc(),
+                    block.addr()
+                );
+                let problem =
+                    Problem::warning(Code::HOST_BITS, item.span, message).found(block.to_string());
+                self.push(problem.nearest(Some(block.trunc().to_string())).help(help));
             }
         }
     }

@@ -10,6 +10,7 @@ use adit_route::{
 
 use super::super::problem::{Code, Problem};
 use super::super::scalar;
+use super::super::schema::policy_keys;
 use super::super::tree::{Node, Span};
 use super::rules::{Written, rules};
 use super::upstreams::{Scope, relay_upstream};
@@ -136,6 +137,7 @@ fn passthrough(
     let keys: Vec<_> = REQUEST_KEYS
         .into_iter()
         .filter(|key| *key != "outlier")
+        .chain(policy_keys())
         .collect();
     reader.forbid(node, &keys, why);
     if let Some(timeouts) = node.field("timeouts") {

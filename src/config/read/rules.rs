@@ -11,7 +11,7 @@ use super::super::problem::{Code, Problem};
 use super::super::scalar;
 use super::super::tree::{Entry, Node, Span};
 use super::Reader;
-use super::policies::policies;
+use super::policies::{Names, policies};
 use super::respond::fixed_response;
 use super::upstreams::{Scope, http_upstream};
 
@@ -39,7 +39,10 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, name: &str) -> Vec<Wri
             node,
             &scope,
             shared.as_ref(),
-            name,
+            Names {
+                route: name,
+                path: name,
+            },
         );
         return rule
             .map(|rule| Written { rule, span })
@@ -58,7 +61,7 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, name: &str) -> Vec<Wri
             .map(|node| conditions(reader, node))
             .unwrap_or_default();
         let scope = Scope::within(item, node);
-        let name = format!("{name}{}", path_name(&path));
+        let own = format!("{name}{}", path_name(&path));
         if let Some(rule) = rule(
             reader,
             path,
@@ -66,7 +69,10 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, name: &str) -> Vec<Wri
             item,
             &scope,
             shared.as_ref(),
-            &name,
+            Names {
+                route: name,
+                path: &own,
+            },
         ) {
             written.push(Written { rule, span });
         }
@@ -81,9 +87,9 @@ fn rule(
     node: &Node,
     scope: &Scope<'_>,
     shared: Option<&Arc<UpstreamSpec>>,
-    name: &str,
+    names: Names<'_>,
 ) -> Option<Rule> {
-    let policies = policies(reader, scope);
+    let policies = policies(reader, scope, names);
     let answers = policies
         .as_ref()
         .is_some_and(|policies| policies.redirect.is_some());
@@ -91,7 +97,7 @@ fn rule(
     let action = if answers && acts == [false; 2] {
         Action::Policy
     } else {
-        action(reader, node, scope, shared, name)?
+        action(reader, node, scope, shared, names.path)?
     };
     Some(Rule {
         path,

@@ -41,6 +41,11 @@ impl<'n> Scope<'n> {
         self.own.field(key).or_else(|| self.outer?.field(key))
     }
 
+    /// Whether the mapping has the key itself.
+    pub(super) fn is_own(&self, key: &str) -> bool {
+        self.own.field(key).is_some()
+    }
+
     /// The value that holds for a key of a group whose keys are independent of each other.
     pub(super) fn part(&self, group: &str, key: &str) -> Option<&'n Node> {
         let part = |node: &'n Node| node.field(group)?.field(key);

@@ -4,6 +4,7 @@
 //! never disagree.
 
 mod backend;
+mod rate;
 mod units;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
 pub(in crate::config) use backend::{BackendHost, BackendText, SCHEMES, Scheme, backend, scheme};
+pub(in crate::config) use rate::rate;
 pub(in crate::config) use units::{duration, show_duration, show_size, size};
 
 /// Why a text does not follow its form.
@@ -156,6 +158,12 @@ pub(in crate::config) static TEMPLATE: Scalar = Scalar {
     allowed: "a text; `$host`, `$request_uri`, `$remote_addr` and the like stand for values of the \
             request, `$$` for a dollar sign",
     check: |text| template(text).map(drop),
+};
+/// So many in a time.
+pub(in crate::config) static RATE: Scalar = Scalar {
+    label: "rate",
+    allowed: "a number in a time: `10/s`, `300/m` or `1000/h`",
+    check: |text| rate(text).map(drop),
 };
 /// A range of status codes.
 pub(in crate::config) static STATUS_RANGE: Scalar = Scalar {

@@ -16,6 +16,7 @@ mod upstream;
 use super::scalar::Scalar;
 
 pub(super) use limits::{Slot, rows as limit_rows};
+pub(super) use policies::keys as policy_keys;
 pub(super) use root::ROOT;
 
 /// A mapping with fixed keys.

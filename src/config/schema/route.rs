@@ -62,7 +62,7 @@ pub(super) static ROUTE: Table = Table {
         .default("every path")
         .example("[{prefix: /api, backends: [\"http://127.0.0.1:8001\"]}]"),
     ],
-    includes: &[&COMMON, &policies::PATHS],
+    includes: &[&COMMON, &policies::PATHS, &policies::ACCESS],
     planned: &[
         ("prefix", "write it in an entry of `paths`"),
         ("exact", "write it in an entry of `paths`"),
@@ -113,7 +113,7 @@ static PATH: Table = Table {
         .default("none")
         .example("{methods: [GET]}"),
     ],
-    includes: &[&COMMON, &policies::PATHS],
+    includes: &[&COMMON, &policies::PATHS, &policies::ACCESS],
     planned: &[
         ("path", "the key is `exact`, `prefix` or `regex`"),
         ("host", "hosts belong to the route"),
@@ -270,7 +270,6 @@ static COMMON: Table = Table {
         ),
         ("rewrite", "it comes with the policies of routes"),
         ("cors", "it comes with the policies of routes"),
-        ("rateLimit", "it comes with the policies of routes"),
         ("auth", "it comes with the policies of routes"),
         (
             "headers",

@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and how wrong ones are reported.
 
+mod access;
 mod directory;
 mod generated;
 mod good;

@@ -1,3 +1,4 @@
 //! Policies of routes, as a client and a backend notice them. Each file is the table of a family.
 
+mod access;
 mod paths;

@@ -21,7 +21,7 @@ pub use access::{
 pub use answer::{Buffering, Compression, ErrorPages, Errors, RequestBuffering};
 pub use cors::{Cors, CorsOrigins, OriginPattern};
 pub use fields::{AttributeRewrite, CookieEdits, FieldEdits, Hsts, LocationEdit, SameSite};
-pub use rate::{Bandwidth, RateLimit, RequestRate};
+pub use rate::{Bandwidth, Period, RateLimit, RequestRate};
 pub use redirect::{AppRoot, HttpsUpgrade, Redirect, Rewrite, RewritePath, UpgradeWhen};
 pub use template::{Template, TemplateError, Variable};
 pub use traffic::{Canary, CanaryHeader, Mirror, Sticky, StickyMode, Tracing};

@@ -1,6 +1,7 @@
 //! Policies of routes. One file per family; a path takes each key that it does not write itself from
 //! its route, as a whole.
 
+mod access;
 mod paths;
 
 use std::sync::Arc;
@@ -12,12 +13,33 @@ use super::super::tree::Node;
 use super::Reader;
 use super::upstreams::Scope;
 
+pub(super) use access::Zones;
+
+/// What a path and its route are called.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'n> {
+    pub(super) route: &'n str,
+    pub(super) path: &'n str,
+}
+
 /// The policies of a path; `None` if it has none.
-pub(super) fn policies(reader: &mut Reader<'_>, scope: &Scope<'_>) -> Option<Arc<Policies>> {
+pub(super) fn policies(
+    reader: &mut Reader<'_>,
+    scope: &Scope<'_>,
+    names: Names<'_>,
+) -> Option<Arc<Policies>> {
     let mut policies = Policies::default();
     let mut any = false;
     any |= paths::paths(reader, scope, &mut policies);
+    any |= access::access(reader, scope, names, &mut policies);
     any.then(|| Arc::new(policies))
+}
+
+/// The value of a key that may be lifted by `off`.
+fn unless_off<'n>(scope: &Scope<'n>, key: &str) -> Option<&'n Node> {
+    scope
+        .field(key)
+        .filter(|node| node.word(&["off"]).is_none())
 }
 
 /// A text with variables, which the check has found good.

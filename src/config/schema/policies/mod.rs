@@ -1,6 +1,18 @@
 //! Policies of routes: what happens to a request beside being forwarded. One table per family; each
 //! may be written at a route and at each of its paths.
 
+mod access;
 mod paths;
 
+use super::Table;
+
+pub(super) use access::ACCESS;
 pub(super) use paths::PATHS;
+
+/// The keys of all policies, none of which means anything where no request is seen.
+pub(in super::super) fn keys() -> impl Iterator<Item = &'static str> {
+    [&PATHS, &ACCESS]
+        .into_iter()
+        .flat_map(Table::all_keys)
+        .map(|key| key.name)
+}

@@ -1,0 +1,131 @@
+//! Policies that guard routes: what they mean, and how wrong ones are reported.
+
+use adit_route::policy::{Bandwidth, Period, Policies};
+use http::StatusCode;
+
+use super::*;
+
+/// The policies of the paths of the first route.
+fn policies(config: &Config) -> Vec<Option<&Policies>> {
+    let rules = config.routes.hosts[0].rules.iter();
+    rules.map(|rule| rule.policies.as_deref()).collect()
+}
+
+/// A route with this beside its backend.
+fn route(more: &str) -> String {
+    format!("{HEAD}routes: [{{host: a.test, backends: ['http://10.0.0.1:1'], {more}}}]")
+}
+
+#[test]
+fn networks_of_the_file_stand_in_lists_of_routes() {
+    let place = Workplace::new();
+    let config = place.good(&format!(
+        "networks: {{near: {{role: lan, cidrs: [10.1.0.0/16]}}}}\n{}",
+        route("access: {allow: [near, '2001:db8::1'], deny: [10.1.6.6]}, paths: [{prefix: /}, {prefix: /o, access: off}]")
+    ));
+    let found = policies(&config);
+    let access = &found[0].unwrap().access;
+    let allow = access.allow.as_ref().unwrap();
+    for (client, allowed, denied) in [
+        ("10.1.2.3", true, false),
+        ("10.1.6.6", true, true),
+        ("2001:db8::1", true, false),
+        ("10.2.0.1", false, false),
+    ] {
+        let client = client.parse().unwrap();
+        let said = (allow.contains(client), access.deny.contains(client));
+        assert_eq!(said, (allowed, denied), "{client}");
+    }
+    assert!(found[1].is_none(), "`off` lifts what the route demands");
+}
+
+#[test]
+fn paths_share_the_counters_of_the_limit_that_they_take_from_their_route() {
+    let place = Workplace::new();
+    let text = r"routes:
+  - name: shop
+    host: a.test
+    backends: ['http://10.0.0.1:1']
+    rateLimit: {requests: [10/s, 300/m], burstMultiplier: 2, connections: 7}
+    paths:
+      - {prefix: /}
+      - {prefix: /b, rateLimit: {requests: 1/h, status: 503, bandwidth: 1MiB}}
+      - {prefix: /c}
+  - {host: b.test, backends: ['http://10.0.0.1:1'], rateLimit: {requests: 1/s}}
+  - {host: b.test, paths: [{prefix: /x, rateLimit: {connections: 1}, respond: {}}]}
+  - {host: b.test, paths: [{exact: /y}], rateLimit: {connections: 1}, respond: {}}
+";
+    let config = place.good(&format!("{HEAD}{text}"));
+    let rules = config.routes.hosts.iter().flat_map(|host| &host.rules);
+    let limits: Vec<_> = rules
+        .map(|rule| rule.policies.as_ref().unwrap().rate.clone().unwrap())
+        .collect();
+    let zones: Vec<&str> = limits.iter().map(|limit| &*limit.zone).collect();
+    assert_eq!(
+        zones,
+        ["shop", "shop/b", "shop", "b.test", "b.test/x", "b.test#2"]
+    );
+    let shop: Vec<_> = limits[0]
+        .requests
+        .iter()
+        .map(|rate| (rate.count, rate.period, rate.burst))
+        .collect();
+    assert_eq!(shop, [(10, Period::Second, 20), (300, Period::Minute, 600)]);
+    assert_eq!(limits[0].connections, Some(7));
+    assert_eq!(limits[0].request_status, StatusCode::TOO_MANY_REQUESTS);
+    let own = &limits[1];
+    assert_eq!(own.requests[0].burst, 5);
+    assert_eq!(own.request_status, StatusCode::SERVICE_UNAVAILABLE);
+    let bandwidth = Bandwidth {
+        bytes_per_second: 1 << 20,
+        after: 0,
+    };
+    assert_eq!(own.bandwidth, Some(bandwidth));
+}
+
+#[test]
+fn wrong_guards_are_refused() {
+    refuse_within(
+        route,
+        &[
+            (
+                "access: {allow: []}",
+                &["3:70 ADIT-1017 routes[0].access.allow"],
+            ),
+            (
+                "access: {allow: [nobody]}",
+                &["3:71 ADIT-1022 routes[0].access.allow[0]"],
+            ),
+            ("access: [10.0.0.1]", &["3:62 ADIT-1013 routes[0].access"]),
+            ("access: on", &["3:62 ADIT-1014 routes[0].access"]),
+            ("allow: [10.0.0.1]", &["3:54 ADIT-1011 routes[0].allow"]),
+            (
+                "rateLimit: {requests: 10r/s}",
+                &["3:80 ADIT-1015 routes[0].rateLimit.requests"],
+            ),
+            (
+                "rateLimit: {requests: 0/s}",
+                &["3:80 ADIT-1015 routes[0].rateLimit.requests"],
+            ),
+            (
+                "rateLimit: {requests: [1/s, 2/s]}",
+                &["3:86 ADIT-1018 routes[0].rateLimit.requests[1]"],
+            ),
+            (
+                "rateLimit: {burstMultiplier: 2, bandwidthAfter: 1MiB, status: 503}",
+                &[
+                    "3:70 ADIT-1018 routes[0].rateLimit.burstMultiplier",
+                    "3:90 ADIT-1018 routes[0].rateLimit.bandwidthAfter",
+                    "3:112 ADIT-1018 routes[0].rateLimit.status",
+                ],
+            ),
+            (
+                "tls: passthrough, access: {deny: [10.0.0.1]}",
+                &[
+                    "3:36 ADIT-1033 routes[0].backends[0]",
+                    "3:76 ADIT-1018 routes[0].access",
+                ],
+            ),
+        ],
+    );
+}
