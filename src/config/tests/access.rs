@@ -90,15 +90,15 @@ fn wrong_guards_are_refused() {
         &[
             (
                 "access: {allow: []}",
-                &["3:70 ADIT-1017 routes[0].access.allow"],
+                &["3:74 ADIT-1017 routes[0].access.allow"],
             ),
             (
                 "access: {allow: [nobody]}",
-                &["3:71 ADIT-1022 routes[0].access.allow[0]"],
+                &["3:75 ADIT-1022 routes[0].access.allow[0]"],
             ),
-            ("access: [10.0.0.1]", &["3:62 ADIT-1013 routes[0].access"]),
-            ("access: on", &["3:62 ADIT-1014 routes[0].access"]),
-            ("allow: [10.0.0.1]", &["3:54 ADIT-1011 routes[0].allow"]),
+            ("access: [10.0.0.1]", &["3:66 ADIT-1013 routes[0].access"]),
+            ("access: on", &["3:66 ADIT-1014 routes[0].access"]),
+            ("allow: [10.0.0.1]", &["3:58 ADIT-1011 routes[0].allow"]),
             (
                 "rateLimit: {requests: 10r/s}",
                 &["3:80 ADIT-1015 routes[0].rateLimit.requests"],

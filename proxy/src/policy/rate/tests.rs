@@ -1,3 +1,5 @@
+//! Rates, requests in progress, and speed, with clocks that the tests set.
+
 use std::net::Ipv6Addr;
 
 use adit_route::CidrSet;
@@ -71,7 +73,10 @@ fn a_refusal_says_when_to_come_back() {
         (StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(30))
     );
     let answer = rate.refusal(status, Duration::from_millis(29_100));
-    assert_eq!(answer.response.headers.get(header::RETRY_AFTER).unwrap(), "30");
+    assert_eq!(
+        answer.response.headers.get(header::RETRY_AFTER).unwrap(),
+        "30"
+    );
     assert!(
         rate.enter(client(1), start + Duration::from_millis(29_999))
             .is_err()
