@@ -6,7 +6,7 @@ mod conn;
 mod deadline;
 pub mod error;
 pub mod explain;
-mod h1;
+pub mod h1;
 mod h2;
 pub mod http;
 mod info;

@@ -109,6 +109,7 @@ impl Net {
     }
 }
 
+/// Acceptance: R-07
 #[test]
 fn a_name_is_followed_and_outlives_its_server() {
     if !netns::available("a_name_is_followed_and_outlives_its_server") {
@@ -140,6 +141,7 @@ fn a_name_is_followed_and_outlives_its_server() {
     assert_eq!(net.ask("six"), "fd78::2 200");
 }
 
+/// Acceptance: 19, R-07
 #[test]
 fn an_answer_that_leads_home_is_refused() {
     if !netns::available("an_answer_that_leads_home_is_refused") {

@@ -100,6 +100,7 @@ fn every_example_of_an_error_causes_it_as_shown() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// Acceptance: 85
 #[test]
 fn every_rule_that_refuses_is_explained() {
     let page = fs::read_to_string(root().join("docs/reference/reasons.md")).unwrap();

@@ -51,6 +51,7 @@ fn shape(answer: &str) -> String {
     lines.join("\n")
 }
 
+/// Acceptance: 18
 #[test]
 fn a_lan_host_is_unknown_to_the_internet_however_it_is_asked_for() {
     let site = Site::new();
@@ -104,6 +105,7 @@ fn a_lan_host_is_unknown_to_the_internet_however_it_is_asked_for() {
     assert!(torn.starts_with("HTTP/1.1 400"), "{torn}");
 }
 
+/// Acceptance: 18
 #[test]
 fn a_lan_name_gets_the_alert_of_an_unknown_one() {
     let site = Site::new();
@@ -134,6 +136,7 @@ fn a_lan_name_gets_the_alert_of_an_unknown_one() {
     assert!(Raw::tls(lans, "off.example.test", site.tls(&[])).is_err());
 }
 
+/// Acceptance: 18
 #[test]
 fn an_open_connection_is_not_a_way_in() {
     let site = Site::new();
@@ -178,6 +181,7 @@ fn an_open_connection_is_not_a_way_in() {
     assert!(ask("pub.example.test").starts_with("HTTP/1.1 200"));
 }
 
+/// Acceptance: 18
 #[test]
 fn a_redirect_tells_nothing_about_lan_hosts() {
     let site = Site::new();

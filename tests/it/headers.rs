@@ -36,6 +36,7 @@ fn the_client_is_named_by_its_socket() {
     }
 }
 
+/// Acceptance: 32
 #[test]
 fn a_client_cannot_say_who_it_is() {
     let site = Site::new();
@@ -78,6 +79,7 @@ fn a_client_cannot_say_who_it_is() {
     assert_eq!(seen.one("x-forwarded-host"), Some("www.example.test"));
 }
 
+/// Acceptance: 32
 #[test]
 fn an_underscore_is_not_a_way_around() {
     let site = Site::new();
@@ -94,6 +96,7 @@ fn an_underscore_is_not_a_way_around() {
     assert_eq!(seen.one("my_field"), Some("kept"));
 }
 
+/// Acceptance: 32
 #[test]
 fn a_trusted_proxy_is_believed() {
     let site = Site::new();
@@ -146,6 +149,7 @@ fn fields_of_one_hop_stay_on_it() {
     assert_eq!(seen.one("x-other"), Some("stays"));
 }
 
+/// Acceptance: 33
 #[test]
 fn our_own_fields_cannot_be_nominated_away() {
     let site = Site::new();

@@ -169,6 +169,7 @@ fn events_are_passed_on_as_they_come() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
+/// Acceptance: 8
 #[test]
 fn permission_to_send_is_the_backends_to_give() {
     let site = Site::new();
@@ -211,6 +212,7 @@ fn interim_answers_reach_the_client() {
     assert!(!answer.contains(" 103 "), "{answer}");
 }
 
+/// Acceptance: 6
 #[test]
 fn trailers_reach_a_client_that_asks_for_them() {
     let site = Site::new();
@@ -256,6 +258,7 @@ fn a_client_that_leaves_is_missed_by_the_backend_within_a_second() {
     }
 }
 
+/// Acceptance: 2
 #[test]
 fn a_half_sent_upload_is_never_taken_for_a_whole_one() {
     let site = Site::new();
@@ -280,6 +283,7 @@ fn a_half_sent_upload_is_never_taken_for_a_whole_one() {
     }
 }
 
+/// Acceptance: R-06
 #[test]
 fn a_backend_killed_in_the_middle_of_downloads_breaks_them_visibly() {
     let site = Site::new();

@@ -118,6 +118,7 @@ fn a_stream_that_is_not_read_holds_nobody_else_back() {
     assert!(peak < 200 * 1024, "{peak} KiB held for one slow reader");
 }
 
+/// Acceptance: 6
 #[test]
 fn trailers_follow_the_body() {
     let site = Site::new();
@@ -176,6 +177,7 @@ fn a_reset_stream_reaches_the_backend_within_a_second() {
     });
 }
 
+/// Acceptance: R-06
 #[test]
 fn a_broken_backend_costs_one_stream() {
     let site = Site::new();
@@ -261,6 +263,7 @@ fn a_connection_without_streams_stays_open() {
     });
 }
 
+/// Acceptance: 3
 #[test]
 fn http2_is_never_guessed_on_a_clear_text_door() {
     let site = Site::new();

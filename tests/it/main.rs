@@ -17,6 +17,7 @@
 //! | `errors` | the pages of docs/errors, against what adit says |
 //! | `hostile` | framing attacks on either side, named by the attack |
 //! | `overload` | more than there is room for: limits of the process, and who is let in then |
+//! | `acceptance` | the page that says what is shown by which test |
 //! | `house` | rules of this repository that nobody should have to remember |
 
 #![expect(
@@ -30,6 +31,7 @@
     reason = "files are put together as they read, not as fast as possible"
 )]
 
+mod acceptance;
 mod admin;
 mod commands;
 mod dns;

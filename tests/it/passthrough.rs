@@ -67,6 +67,7 @@ fn passthrough_and_terminated_hosts_share_a_port() {
     adit.stop();
 }
 
+/// Acceptance: 25
 #[test]
 fn a_passthrough_host_is_not_served_inside_a_terminated_connection() {
     let site = Site::new();
@@ -99,6 +100,7 @@ fn wildcards_cover_what_they_say() {
     assert!(error.contains("UnrecognisedName"), "{error}");
 }
 
+/// Acceptance: 28
 #[test]
 fn the_backend_receives_the_hello_byte_for_byte() {
     let site = Site::new();
@@ -120,6 +122,7 @@ fn the_backend_receives_the_hello_byte_for_byte() {
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), &hello[5..]);
 }
 
+/// Acceptance: 21
 #[test]
 fn a_hello_in_many_records_finds_its_host() {
     let site = Site::new();
@@ -132,6 +135,7 @@ fn a_hello_in_many_records_finds_its_host() {
     assert_eq!(raw.answer().1.len(), 100_000);
 }
 
+/// Acceptance: 28
 #[test]
 fn bulk_goes_both_ways_whole_and_in_flat_memory() {
     const SIZE: u64 = 1 << 30;
@@ -236,6 +240,7 @@ fn a_backend_that_refuses_is_a_closed_connection() {
     assert!(turned_away(adit.addr("raw"), b"hello"));
 }
 
+/// Acceptance: 28
 #[test]
 fn many_relayed_connections_are_kept_apart() {
     let site = Site::new();

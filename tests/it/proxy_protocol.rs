@@ -116,6 +116,7 @@ fn a_believed_header_names_the_client() {
     }
 }
 
+/// Acceptance: 30
 #[test]
 fn a_header_that_is_not_exactly_right_closes_the_connection() {
     let site = Site::new();
@@ -209,6 +210,7 @@ fn a_header_that_is_not_exactly_right_closes_the_connection() {
     assert_eq!(told(adit.addr("plain"), &twice), None);
 }
 
+/// Acceptance: 30
 #[test]
 fn only_trusted_peers_are_heard() {
     let site = Site::new();
@@ -319,6 +321,7 @@ impl Receivers {
     }
 }
 
+/// Acceptance: 31
 #[test]
 fn receivers_log_the_client_that_we_tell_them() {
     for version in ["v1", "v2"] {
@@ -389,6 +392,7 @@ fn a_told_client_is_told_on() {
     }
 }
 
+/// Acceptance: 11, 31
 #[test]
 fn a_connection_with_a_header_serves_one_client() {
     let site = Site::new();

@@ -46,6 +46,7 @@ fn a_renamed_file_is_seen_and_so_is_a_written_one() {
     adit.stop();
 }
 
+/// Acceptance: R-01
 #[test]
 fn a_change_is_seen_within_a_second() {
     let site = Site::new();
@@ -113,6 +114,7 @@ fn a_directory_is_one_file() {
     becomes(&site, &adit, "new", 404);
 }
 
+/// Acceptance: R-05
 #[test]
 fn a_bad_file_changes_nothing_and_is_spoken_of_once() {
     let site = Site::new();
@@ -165,6 +167,7 @@ fn a_bad_file_changes_nothing_and_is_spoken_of_once() {
     adit.stop();
 }
 
+/// Acceptance: R-05
 #[test]
 fn a_missing_file_changes_nothing() {
     let site = Site::new();
@@ -241,6 +244,7 @@ fn doors_come_and_go_without_touching_others() {
     adit.stop();
 }
 
+/// Acceptance: R-05
 #[test]
 fn a_door_that_cannot_be_opened_changes_nothing() {
     let site = Site::new();
@@ -263,6 +267,7 @@ fn a_door_that_cannot_be_opened_changes_nothing() {
     assert_eq!(status(&site, &adit, "www"), 200);
 }
 
+/// Acceptance: R-01
 #[test]
 fn pools_and_streams_survive_changes_that_do_not_concern_them() {
     let site = Site::new();
@@ -287,6 +292,7 @@ fn pools_and_streams_survive_changes_that_do_not_concern_them() {
 }
 
 /// 200 file changes and 200 SIGHUPs in a minute; a quarter of it unless `--soak` is given.
+/// Acceptance: R-01
 #[test]
 fn changes_under_load_cost_no_request_and_no_connection() {
     let (rounds, time) = if soak() { (200, 60) } else { (50, 15) };

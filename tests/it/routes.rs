@@ -110,6 +110,7 @@ fn a_host_without_a_route_is_unknown() {
     }
 }
 
+/// Acceptance: 14
 #[test]
 fn readings_of_a_path_that_disagree_are_refused() {
     let site = Site::new();
@@ -257,6 +258,7 @@ fn every_way_of_balancing_reaches_every_backend() {
     }
 }
 
+/// Acceptance: R-08
 #[test]
 fn a_backend_that_refuses_is_passed_over() {
     let site = Site::new();
@@ -270,6 +272,7 @@ fn a_backend_that_refuses_is_passed_over() {
     assert_eq!(counts.get("alive"), Some(&20), "{counts:?}");
 }
 
+/// Acceptance: R-08
 #[test]
 fn a_request_that_may_have_been_acted_on_is_not_sent_again() {
     let site = Site::new();
@@ -288,6 +291,7 @@ fn a_request_that_may_have_been_acted_on_is_not_sent_again() {
     assert_eq!(broken.accepted(), 1, "a POST was sent twice");
 }
 
+/// Acceptance: R-09
 #[test]
 fn an_unhealthy_backend_gets_no_requests_until_it_is_well() {
     let site = Site::new();

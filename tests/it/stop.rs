@@ -46,6 +46,7 @@ fn what_is_running_is_finished_and_then_the_process_ends() {
     assert!(status.success(), "{status}");
 }
 
+/// Acceptance: R-21
 #[test]
 fn readiness_ends_first() {
     let site = Site::new();
@@ -73,6 +74,7 @@ fn readiness_ends_first() {
     assert!(adit.process_mut().wait().success());
 }
 
+/// Acceptance: R-21
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let site = Site::new();
@@ -132,6 +134,7 @@ fn take_over(site: &Site, number: u32, arguments: &[&str]) -> Adit {
 }
 
 /// Twenty hand-overs; five unless `--soak` is given.
+/// Acceptance: R-02
 #[test]
 fn a_new_process_takes_over_without_losing_a_request() {
     let rounds = if soak() { 20 } else { 5 };
@@ -168,6 +171,7 @@ fn a_new_process_takes_over_without_losing_a_request() {
     current.stop();
 }
 
+/// Acceptance: R-04
 #[test]
 fn a_process_that_fails_to_take_over_leaves_the_old_one_serving() {
     let site = Site::new();

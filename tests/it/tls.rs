@@ -57,6 +57,7 @@ fn openssl(to: SocketAddr, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
+/// Acceptance: 27
 #[test]
 fn old_versions_and_weak_suites_are_refused() {
     let site = Site::new();
@@ -94,6 +95,7 @@ fn a_host_may_demand_the_newest_version() {
     assert!(said.contains("Cipher is TLS_"), "{said}");
 }
 
+/// Acceptance: 22
 #[test]
 fn an_unknown_name_is_shown_no_certificate() {
     let site = Site::new();
@@ -111,6 +113,7 @@ fn an_unknown_name_is_shown_no_certificate() {
     assert!(said.contains("no peer certificate available"), "{said}");
 }
 
+/// Acceptance: 22, 23
 #[test]
 fn a_default_certificate_is_for_clients_without_a_name_only() {
     let site = Site::new();
@@ -132,6 +135,7 @@ fn a_default_certificate_is_for_clients_without_a_name_only() {
     assert!(said.contains("no peer certificate available"), "{said}");
 }
 
+/// Acceptance: 23
 #[test]
 fn a_name_is_found_whatever_its_case_and_final_dot() {
     let site = Site::new();
@@ -169,6 +173,7 @@ fn handshake_in_pieces(to: SocketAddr, config: Arc<ClientConfig>, size: usize) -
     hello.len()
 }
 
+/// Acceptance: 21
 #[test]
 fn a_hello_may_come_in_any_pieces() {
     let site = Site::new();
@@ -188,6 +193,7 @@ fn a_hello_may_come_in_any_pieces() {
     }
 }
 
+/// Acceptance: 22
 #[test]
 fn what_is_not_a_hello_is_never_taken_for_one_without_a_name() {
     let site = Site::new();
@@ -238,6 +244,7 @@ fn the_protocol_is_what_both_sides_know() {
     }
 }
 
+/// Acceptance: 26
 #[test]
 fn a_session_is_resumed_by_its_own_host_only() {
     let site = Site::new();
@@ -261,6 +268,7 @@ fn a_session_is_resumed_by_its_own_host_only() {
     assert_eq!(ask("api.example.test"), HandshakeKind::Full);
 }
 
+/// Acceptance: 24, R-23
 #[test]
 fn a_certificate_is_replaced_when_its_file_is_and_not_by_a_broken_one() {
     let site = Site::new();
@@ -323,6 +331,7 @@ fn directories_hold_pairs_and_the_layout_of_certbot() {
     }
 }
 
+/// Acceptance: 25
 #[test]
 fn a_request_for_another_host_than_the_handshake_is_misdirected() {
     let site = Site::new();

@@ -67,6 +67,7 @@ const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: www.example.test\r\nConnection:
      Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// Acceptance: 8
 #[test]
 fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
     let site = Site::new();
@@ -82,6 +83,7 @@ fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
     assert_eq!(body, b"no");
 }
 
+/// Acceptance: 8
 #[test]
 fn a_false_yes_of_the_backend_is_not_believed() {
     let site = Site::new();
@@ -120,6 +122,7 @@ fn a_false_yes_of_the_backend_is_not_believed() {
     assert_eq!(answer.status, 502, "{answer:?}");
 }
 
+/// Acceptance: 8
 #[test]
 fn half_a_handshake_is_refused_and_other_upgrades_are_plain_requests() {
     let site = Site::new();
@@ -146,6 +149,7 @@ fn half_a_handshake_is_refused_and_other_upgrades_are_plain_requests() {
     assert_eq!(seen.one("upgrade"), None);
 }
 
+/// Acceptance: 8
 #[test]
 fn what_a_client_sends_too_early_waits_for_the_yes() {
     let site = Site::new();

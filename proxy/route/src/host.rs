@@ -259,6 +259,7 @@ impl fmt::Display for HostPattern {
 mod tests {
     use super::*;
 
+    /// Acceptance: 13
     #[test]
     fn authorities_are_read_or_refused() {
         let long = "a".repeat(64);

@@ -99,6 +99,7 @@ fn combined_is_what_log_readers_expect() {
     );
 }
 
+/// Acceptance: 86
 #[test]
 fn nothing_a_client_sends_can_break_a_line() {
     for (sent, json, combined) in [
@@ -158,6 +159,7 @@ fn long_fields_are_cut_at_a_character() {
     }
 }
 
+/// Acceptance: 49
 #[test]
 fn of_a_query_only_the_names_are_written() {
     for (target, shown) in [
@@ -176,6 +178,7 @@ fn of_a_query_only_the_names_are_written() {
     }
 }
 
+/// Acceptance: 86
 #[test]
 fn any_bytes_make_one_line_of_valid_json() {
     let mut rng = fastrand::Rng::with_seed(1);

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 
 /// What came out of the bytes so far.
 #[derive(Debug)]
-pub(crate) enum Decoded {
+pub enum Decoded {
     /// More input is needed.
     NeedMore,
     /// A piece of the body.
@@ -21,7 +21,7 @@ pub(crate) enum Decoded {
 
 /// Incremental decoder of one chunked body.
 #[derive(Debug, Default)]
-pub(crate) struct ChunkedDecoder {
+pub struct ChunkedDecoder {
     state: State,
     /// Framing bytes beyond what honest senders spend, over the whole message.
     excess: u64,
@@ -42,7 +42,7 @@ const MAX_EXCESS: u64 = 16 * 1024;
 
 impl ChunkedDecoder {
     /// Takes what it can from the front of `input`.
-    pub(crate) fn decode(
+    pub fn decode(
         &mut self,
         input: &mut BytesMut,
         limits: &Limits,
@@ -223,6 +223,10 @@ fn trailer(violation: Violation) -> Violation {
 }
 
 fn trailers(section: &Bytes, limits: &Limits) -> Result<Option<FieldList>, Violation> {
+    // The empty line is not part of it.
+    if section.len() > limits.trailer_bytes.saturating_add(2) {
+        return Err(Violation::TRAILERS_TOO_LARGE);
+    }
     let fields = parse_fields(section, 0, limits).map_err(trailer)?;
     let framing = fields.host.is_some() || fields.chunked || fields.content_length.is_some();
     if framing || fields.map.keys().any(is_forbidden_trailer) {
@@ -267,6 +271,7 @@ mod tests {
         }
     }
 
+    /// Acceptance: 3, 6
     #[test]
     fn only_the_grammar_is_accepted() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(300));
@@ -300,6 +305,7 @@ mod tests {
         }
     }
 
+    /// Acceptance: 3
     #[test]
     fn every_cut_gives_the_same_body() {
         let input = b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nx-sum: 1\r\n\r\n";

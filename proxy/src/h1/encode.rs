@@ -8,15 +8,20 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::head::BodyLength;
 
 /// What a request head says.
-pub(crate) struct RequestLine<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    /// What is to be done.
     pub method: &'a Method,
+    /// Path and query, or `*`.
     pub target: &'a str,
+    /// The host, in canonical form.
     pub host: &'a str,
+    /// The port, if the `Host` field names one.
     pub port: Option<u16>,
 }
 
 /// Writes a request head. `connection` is written as it is.
-pub(crate) fn request_head(
+pub fn request_head(
     out: &mut BytesMut,
     line: &RequestLine<'_>,
     headers: &FieldList,

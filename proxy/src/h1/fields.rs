@@ -62,7 +62,8 @@ impl SectionScan {
             0 => (limits.first_line, Violation::LINE_TOO_LONG),
             _ => (limits.line, Violation::FIELD_TOO_LONG),
         };
-        if line_end - self.line_start > limit {
+        // The CR of the line's end is not counted.
+        if line_end - self.line_start > limit + 1 {
             return Err(violation);
         }
         // Lines bring two bytes and a colon each that the counted size does not have.
@@ -117,18 +118,19 @@ pub(crate) fn parse_fields(
         if size > limits.header_bytes {
             return Err(Violation::HEAD_TOO_LARGE);
         }
+        // Counted before it is kept: a map of fields panics when it is asked to hold too many.
         if name == header::COOKIE {
             cookies += 1;
+            if cookies > limits.cookie_fields {
+                return Err(Violation::TOO_MANY_COOKIES);
+            }
         } else {
             others += 1;
+            if others > limits.header_fields {
+                return Err(Violation::TOO_MANY_FIELDS);
+            }
         }
         fields.take(name, value)?;
-    }
-    if others > limits.header_fields {
-        return Err(Violation::TOO_MANY_FIELDS);
-    }
-    if cookies > limits.cookie_fields {
-        return Err(Violation::TOO_MANY_COOKIES);
     }
     if fields.chunked && fields.content_length.is_some() {
         return Err(Violation::LENGTH_AND_CODING);
@@ -249,6 +251,7 @@ mod tests {
         )
     }
 
+    /// Acceptance: 1, 3
     #[test]
     fn framing_fields_have_one_reading_or_none() {
         for (text, expected) in [
@@ -306,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn more_fields_than_a_map_can_hold_are_refused_also_where_heads_may_be_large() {
+        let text: String = (0..29_000).map(|n| format!("{n:x}:\r\n")).collect();
+        let limits = Limits {
+            header_bytes: 1024 * 1024,
+            header_fields: 10_000,
+            ..Limits::default()
+        };
+        let found = parse_fields(&Bytes::from(text + "\r\n"), 0, &limits);
+        assert_eq!(found.err().map(Violation::rule), Some("L-05"));
+    }
+
+    #[test]
     fn the_end_is_found_wherever_the_bytes_are_cut() {
         let section = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nrest";
         let limits = SectionLimits {
@@ -324,7 +339,7 @@ mod tests {
         for (text, rule) in [
             (&b"GET / HTTP/1.1\n"[..], "D-30"),
             (b"GET / HTTP/1.1\r\na: b\n", "D-30"),
-            (&[b'a'; 101], "L-01"),
+            (&[b'a'; 102], "L-01"),
         ] {
             let found = SectionScan::default().find_end(text, &limits);
             assert_eq!(found.map_err(Violation::rule), Err(rule));

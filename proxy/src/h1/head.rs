@@ -16,7 +16,7 @@ use crate::limits::Limits;
 
 /// How the end of a body is known (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyLength {
+pub enum BodyLength {
     /// There is none.
     None,
     /// This many bytes.
@@ -29,19 +29,26 @@ pub(crate) enum BodyLength {
 
 /// A request head.
 #[derive(Debug)]
-pub(crate) struct RequestHead {
+pub struct RequestHead {
+    /// What is to be done.
     pub method: Method,
+    /// 1.0 or 1.1.
     pub version: Version,
+    /// The host of the `Host` field, with which an absolute target agrees.
     pub host: CanonicalHost,
+    /// The port beside it, if one is written.
     pub port: Option<u16>,
+    /// What is asked for.
     pub target: Target,
+    /// All fields but those of host and framing.
     pub headers: FieldList,
+    /// How the body ends.
     pub length: BodyLength,
 }
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// A path with an optional query.
     Path(PathAndQuery),
     /// `OPTIONS *`.
@@ -52,16 +59,20 @@ pub(crate) enum Target {
 
 /// A response head.
 #[derive(Debug)]
-pub(crate) struct ResponseHead {
+pub struct ResponseHead {
+    /// From 100 to 599.
     pub status: StatusCode,
+    /// 1.0 or 1.1.
     pub version: Version,
+    /// All fields but those of framing.
     pub headers: FieldList,
+    /// How the body ends.
     pub length: BodyLength,
 }
 
 /// Cuts heads from a stream.
 #[derive(Debug, Default)]
-pub(crate) struct HeadReader {
+pub struct HeadReader {
     scan: SectionScan,
     leading_line: bool,
 }
@@ -69,7 +80,7 @@ pub(crate) struct HeadReader {
 impl HeadReader {
     /// The next head, empty last line included, once it is complete. `leading_lines` is true where
     /// one empty line may come first (requests; L-13).
-    pub(crate) fn read(
+    pub fn read(
         &mut self,
         input: &mut BytesMut,
         limits: &Limits,
@@ -104,7 +115,7 @@ impl HeadReader {
 }
 
 /// Parses a complete request head. `secure` says whether the connection has TLS.
-pub(crate) fn parse_request(
+pub fn parse_request(
     head: &Bytes,
     secure: bool,
     limits: &Limits,
@@ -257,7 +268,7 @@ pub(crate) fn path_and_query(text: Bytes) -> Result<PathAndQuery, Violation> {
 }
 
 /// Parses a complete response head to a request with this method (D-90, D-93, D-97).
-pub(crate) fn parse_response(
+pub fn parse_response(
     head: &Bytes,
     method: &Method,
     limits: &Limits,
@@ -334,6 +345,7 @@ mod tests {
         parse_request(&head.ok_or("incomplete")?, false, &limits).map_err(Violation::rule)
     }
 
+    /// Acceptance: 3, 13
     #[test]
     fn request_lines_are_exact() {
         for (line, expected) in [
@@ -375,6 +387,7 @@ mod tests {
         }
     }
 
+    /// Acceptance: 13
     #[test]
     fn heads_without_one_clear_host_or_framing_are_refused() {
         for (text, rule) in [

@@ -4,6 +4,9 @@
 //! there is no second reading that could differ. `fields`, `head`, `chunked` and `body` are pure:
 //! bytes in, values out. `wire` is one connection, `server` and `client` are the two roles on it.
 //! `encode` writes what leaves us.
+//!
+//! What is public is the pure part, so that it can be tested with millions of inputs without a
+//! connection.
 
 mod accept;
 mod body;
@@ -18,8 +21,13 @@ mod violation;
 mod wire;
 
 pub(crate) use accept::request_of;
+pub use chunked::{ChunkedDecoder, Decoded};
 pub(crate) use client::ResponseBody;
-pub(crate) use head::{BodyLength, path_and_query};
+pub use encode::{RequestLine, request_head};
+pub(crate) use head::path_and_query;
+pub use head::{
+    BodyLength, HeadReader, RequestHead, ResponseHead, Target, parse_request, parse_response,
+};
 pub(crate) use server::IncomingBody;
 pub use violation::Violation;
 pub(crate) use wire::{Wire, WireError};

@@ -150,6 +150,7 @@ fn without_a_client_the_socket_speaks_for_itself() {
     }
 }
 
+/// Acceptance: 30
 #[test]
 fn every_beginning_of_a_valid_header_waits_and_what_follows_is_payload() {
     for header in valid_headers() {
@@ -174,6 +175,7 @@ fn every_beginning_of_a_valid_header_waits_and_what_follows_is_payload() {
     }
 }
 
+/// Acceptance: 30
 #[test]
 fn a_line_that_is_not_exactly_right_is_refused() {
     let table: [&[u8]; 38] = [
@@ -230,6 +232,7 @@ fn a_line_that_is_not_exactly_right_is_refused() {
     assert_eq!(read(&endless).unwrap_err().rule(), "P-05");
 }
 
+/// Acceptance: 30
 #[test]
 fn a_block_that_is_not_exactly_right_is_refused() {
     let long_id = tlv(5, &[b'x'; 129]);
@@ -313,6 +316,7 @@ fn a_wrong_byte_is_refused_at_once() {
     }
 }
 
+/// Acceptance: 30
 #[test]
 fn no_client_can_have_a_special_address() {
     let table = [
@@ -418,6 +422,7 @@ fn what_we_send_is_what_we_would_read() {
     assert_eq!(done(&encode_local()).0.command, Command::Local);
 }
 
+/// Acceptance: 31
 #[test]
 fn what_we_send_is_byte_for_byte_what_the_protocol_says() {
     let (v4, v6) = ("203.0.113.9:8080", "[2001:db8::1]:443");

@@ -116,6 +116,7 @@ fn refused_range(ip: IpAddr) -> Option<Refusal> {
 mod tests {
     use super::*;
 
+    /// Acceptance: 19
     #[test]
     fn a_name_leads_neither_here_nor_to_secrets() {
         for (ip, refused) in [
@@ -153,6 +154,7 @@ mod tests {
         }
     }
 
+    /// Acceptance: 19
     #[test]
     fn a_name_does_not_lead_back_into_a_listener() {
         let listeners = ["198.51.100.1:443", "[::]:8443"].map(|bind| bind.parse().unwrap());

@@ -94,6 +94,7 @@ pub(crate) fn limit_values(limits: &Limits) -> Vec<LimitValue> {
 mod tests {
     use super::*;
 
+    /// Acceptance: 89
     #[test]
     fn the_documented_defaults_are_the_shipped_ones() {
         for limit in limit_values(&Limits::default()) {

@@ -23,6 +23,7 @@ fn the_reference_page_is_up_to_date() {
     committed("config.md", &reference_markdown());
 }
 
+/// Acceptance: 89
 #[test]
 fn the_reference_of_limits_is_up_to_date() {
     committed("limits.md", &limits_markdown());

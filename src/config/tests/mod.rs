@@ -2,6 +2,7 @@
 
 mod access;
 mod directory;
+mod fuzz;
 mod generated;
 mod good;
 mod good_routes;

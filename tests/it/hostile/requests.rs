@@ -107,6 +107,7 @@ fn cases() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Acceptance: 1, 2, 3
 #[test]
 fn a_request_that_can_be_read_in_two_ways_is_answered_once_and_ends_the_connection() {
     let site = Site::new();
@@ -158,6 +159,7 @@ fn a_request_that_can_be_read_in_two_ways_is_answered_once_and_ends_the_connecti
     adit.stop();
 }
 
+/// Acceptance: 2
 #[test]
 fn a_1_0_body_without_a_length_is_no_next_request() {
     let site = Site::new();
@@ -183,6 +185,7 @@ fn a_1_0_body_without_a_length_is_no_next_request() {
     }
 }
 
+/// Acceptance: 3
 #[test]
 fn what_is_unusual_and_clear_is_served() {
     let site = Site::new();
@@ -211,6 +214,7 @@ fn what_is_unusual_and_clear_is_served() {
     }
 }
 
+/// Acceptance: 8
 #[test]
 fn forbidden_methods_and_expectations_are_refused() {
     let site = Site::new();

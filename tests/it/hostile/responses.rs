@@ -14,6 +14,7 @@ fn routes(backend: &Backend) -> String {
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: www.example.test\r\n\r\n";
 
+/// Acceptance: 1, 9
 #[test]
 fn a_broken_head_is_a_bad_gateway() {
     let site = Site::new();
@@ -97,6 +98,7 @@ fn a_broken_head_is_a_bad_gateway() {
     }
 }
 
+/// Acceptance: 9
 #[test]
 fn a_body_that_breaks_off_is_seen_to_break_off() {
     let site = Site::new();
@@ -134,6 +136,7 @@ fn a_body_that_breaks_off_is_seen_to_break_off() {
     }
 }
 
+/// Acceptance: 9
 #[test]
 fn bytes_after_an_answer_belong_to_nobody() {
     let site = Site::new();
@@ -159,6 +162,7 @@ fn bytes_after_an_answer_belong_to_nobody() {
     );
 }
 
+/// Acceptance: 9
 #[test]
 fn bytes_on_an_idle_connection_discard_it() {
     let site = Site::new();
@@ -178,6 +182,7 @@ fn bytes_on_an_idle_connection_discard_it() {
     }
 }
 
+/// Acceptance: 9
 #[test]
 fn a_body_where_none_may_be_is_not_the_next_answer() {
     let site = Site::new();
@@ -202,6 +207,7 @@ fn a_body_where_none_may_be_is_not_the_next_answer() {
     }
 }
 
+/// Acceptance: 9
 #[test]
 fn interim_answers_have_an_end() {
     let site = Site::new();
@@ -216,6 +222,7 @@ fn interim_answers_have_an_end() {
     assert!(answer.matches(" 103 ").count() <= 8, "{}", answer.len());
 }
 
+/// Acceptance: 9
 #[test]
 fn an_answer_ended_by_close_is_whole_and_ends_its_connection() {
     let site = Site::new();

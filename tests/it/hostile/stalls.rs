@@ -17,6 +17,7 @@ fn routes(backend: impl std::fmt::Display, more: &str) -> String {
     format!("workers: 1\nroutes:\n- {{host: www.example.test, backends: [\"{backend}\"]{more}}}\n")
 }
 
+/// Acceptance: R-20
 #[test]
 fn clients_that_do_not_read_cost_little_memory() {
     const CLIENTS: usize = 8;
@@ -69,6 +70,7 @@ fn a_backend_that_takes_no_body_is_given_up() {
     sending.join().unwrap();
 }
 
+/// Acceptance: R-20
 #[test]
 fn slow_readers_of_an_http2_backend_delay_nobody_else() {
     let site = Site::new();

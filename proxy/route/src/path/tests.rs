@@ -6,6 +6,7 @@ fn read(path: &str) -> Vec<String> {
     readings(path).map(SmallVec::into_vec).unwrap_or_default()
 }
 
+/// Acceptance: 13
 #[test]
 fn bytes_that_must_be_escaped_are_refused() {
     for (path, query, expected) in [
@@ -83,6 +84,7 @@ fn every_reading_of_a_path_is_found() {
     }
 }
 
+/// Acceptance: 13
 #[test]
 fn climbing_above_the_root_is_refused_however_it_is_written() {
     for path in [
@@ -163,6 +165,7 @@ fn readings_are_closed_under_every_step() {
     assert!(accepted > 5_000);
 }
 
+/// Acceptance: 16
 #[test]
 fn rewrites_see_the_canonical_form_only() {
     for (path, expected) in [

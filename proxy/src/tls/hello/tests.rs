@@ -203,6 +203,7 @@ fn application_protocols_and_versions_are_told_apart() {
     }
 }
 
+/// Acceptance: 21
 #[test]
 fn fragments_of_any_size_give_the_same_hello() {
     let message = ordinary();
@@ -221,6 +222,7 @@ fn fragments_of_any_size_give_the_same_hello() {
     }
 }
 
+/// Acceptance: 21
 #[test]
 fn every_split_of_a_real_hello_gives_the_same_hello() {
     let bytes = real("Shop.example.test", &["h2", "http/1.1"]);
@@ -261,6 +263,7 @@ fn a_real_client_that_asks_for_an_address_sends_no_name() {
     assert_eq!(done(&real("192.0.2.1", &[])).server_name, None);
 }
 
+/// Acceptance: 22
 #[test]
 fn a_name_that_is_no_host_name_is_refused() {
     let two = long(&[&[0][..], &long(b"a.test"), &[0], &long(b"b.test")].concat());
@@ -299,6 +302,7 @@ fn a_name_that_is_no_host_name_is_refused() {
     }
 }
 
+/// Acceptance: 22
 #[test]
 fn a_malformed_hello_is_never_a_hello_without_a_name() {
     let empty = (SERVER_NAME, vec![]);
@@ -392,6 +396,7 @@ fn what_is_not_a_handshake_is_refused_at_its_first_wrong_byte() {
     }
 }
 
+/// Acceptance: 22
 #[test]
 fn a_message_over_the_limit_is_refused_by_its_length_alone() {
     let mut reader = HelloReader::new(1000);

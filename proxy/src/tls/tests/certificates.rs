@@ -182,6 +182,7 @@ fn a_bundle_that_clients_would_refuse_is_not_loaded() {
     );
 }
 
+/// Acceptance: 24, R-23
 #[test]
 fn a_file_that_breaks_keeps_what_was_served() {
     type Breakage = fn(&Scratch, &Authority);

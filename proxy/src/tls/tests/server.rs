@@ -9,6 +9,7 @@ use rustls::{CipherSuite, Error, NamedGroup, PeerIncompatible, ProtocolVersion};
 
 use super::*;
 
+/// Acceptance: 23
 #[test]
 fn hosts_get_their_own_certificate_or_nothing() {
     let authority = Authority::new("ca");
@@ -303,6 +304,7 @@ fn clients_are_not_asked_where_no_certificate_is_wanted() {
     assert_eq!(terminated.identify(None), ClientIdentity::None);
 }
 
+/// Acceptance: 24
 #[test]
 fn a_policy_that_cannot_be_read_opens_nothing() {
     let tls = server_tls();

@@ -11,6 +11,7 @@ use rustls::{HandshakeKind, NamedGroup};
 use super::server::{client_showing, host, identity, policy, server_tls, set, with_clients};
 use super::*;
 
+/// Acceptance: 26
 #[test]
 fn a_session_is_resumed_where_it_was_made_and_nowhere_else() {
     let authority = Authority::new("ca");
@@ -110,6 +111,7 @@ fn a_session_is_resumed_where_it_was_made_and_nowhere_else() {
     }
 }
 
+/// Acceptance: 26
 #[test]
 fn keys_are_derived_for_each_host_and_policy() {
     let secrets = Arc::new(TicketSecrets::generate(SystemTime::now()).unwrap());
@@ -144,6 +146,7 @@ fn a_ticket_that_was_touched_is_nothing() {
     assert_eq!(tickets.decrypt(&[7; 16 * 1024]), None);
 }
 
+/// Acceptance: 26
 #[test]
 fn tickets_live_one_to_two_spans() {
     let start = SystemTime::now();
@@ -168,6 +171,7 @@ fn tickets_live_one_to_two_spans() {
     assert!(!secrets.rotate(hour(1000)).unwrap());
 }
 
+/// Acceptance: R-18
 #[test]
 fn a_clock_that_jumps_back_does_not_freeze_the_keys() {
     let now = SystemTime::now();
@@ -182,6 +186,7 @@ fn a_clock_that_jumps_back_does_not_freeze_the_keys() {
     assert_eq!(secrets.next_rotation(), now + ROTATION);
 }
 
+/// Acceptance: 26
 #[test]
 fn a_successor_opens_the_tickets_of_its_predecessor() {
     let start = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);

@@ -45,6 +45,7 @@ fn ejected(upstream: &Upstream, now: Instant) -> Vec<bool> {
         .collect()
 }
 
+/// Acceptance: R-09
 #[test]
 fn five_failures_in_a_row_eject_and_four_do_not() {
     let now = Instant::now();
@@ -62,6 +63,7 @@ fn five_failures_in_a_row_eject_and_four_do_not() {
     }
 }
 
+/// Acceptance: R-09
 #[test]
 fn half_of_twenty_requests_within_thirty_seconds_eject() {
     let start = Instant::now();
@@ -91,6 +93,7 @@ fn half_of_twenty_requests_within_thirty_seconds_eject() {
     assert!(!ejected(&mostly_fine, start)[0], "a third is not half");
 }
 
+/// Acceptance: R-09
 #[test]
 fn each_ejection_is_longer_up_to_five_minutes() {
     let upstream = upstream(3);
@@ -115,6 +118,7 @@ fn each_ejection_is_longer_up_to_five_minutes() {
     assert!(!ejected(&upstream, now + Duration::from_secs(31))[0]);
 }
 
+/// Acceptance: R-09
 #[test]
 fn at_most_half_are_ejected_and_never_the_last() {
     let now = Instant::now();
@@ -141,6 +145,7 @@ fn at_most_half_are_ejected_and_never_the_last() {
     );
 }
 
+/// Acceptance: R-09
 #[test]
 fn a_returning_endpoint_starts_slowly() {
     let upstream = upstream(3);

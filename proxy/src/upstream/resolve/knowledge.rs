@@ -133,6 +133,7 @@ mod tests {
         }
     }
 
+    /// Acceptance: R-07
     #[test]
     fn a_failing_server_takes_nothing_away() {
         let mut knowledge = Knowledge::default();
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(knowledge.found(), found("192.0.2.2:80"));
     }
 
+    /// Acceptance: R-07
     #[test]
     fn a_name_is_gone_only_after_three_denials_over_thirty_seconds() {
         let a = || answer("192.0.2.1:80", 60);

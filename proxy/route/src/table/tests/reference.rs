@@ -228,6 +228,7 @@ fn naive(
     (found, Some(sent.1))
 }
 
+/// Acceptance: 14
 #[test]
 fn the_table_agrees_with_a_naive_reading_of_the_rules() {
     let (mut plain, mut ambiguous, mut matched) = (0, 0, 0);
