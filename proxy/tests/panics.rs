@@ -1,8 +1,8 @@
 //! A panic costs the connection in which it happens, and nothing else.
 //!
-//! The data plane is given an admin surface that panics when it is asked to: so a panic happens in
-//! the middle of a request, on a data worker, between other people's connections. Nothing of the
-//! product is changed for it.
+//! The data plane is given an admin surface and a log that panic: so panics happen in the middle of
+//! requests, on a data worker, between other people's connections. Nothing of the product is changed
+//! for it.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,8 +29,46 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
-/// Panics at `/panic`, before or while it answers.
+/// A log that panics when it is told that a request named two hosts.
+struct FragileLog;
+
+struct FragileEar;
+
+impl Visit for FragileEar {
+    fn record_str(&mut self, _: &Field, value: &str) {
+        assert!(value != "D-64", "told of two hosts");
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+impl Subscriber for FragileLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("adit_proxy")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut FragileEar);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Panics at `/panic`.
 struct Fragile;
 
 impl AdminSurface for Fragile {
@@ -50,10 +88,10 @@ impl AdminSurface for Fragile {
     }
 }
 
-fn door(name: &str, kind: ListenerKind) -> Arc<ListenerSpec> {
+fn door(name: &str, role: Role, kind: ListenerKind) -> Arc<ListenerSpec> {
     Arc::new(ListenerSpec {
         name: name.into(),
-        role: Role::Admin,
+        role,
         binds: vec![([127, 0, 0, 1], 0).into()],
         interface: None,
         kind,
@@ -81,8 +119,8 @@ async fn start() -> (Proxy, SocketAddr, SocketAddr) {
     let proxy = Proxy::start(options).unwrap();
     let blueprint = Blueprint {
         listeners: vec![
-            door("one", ListenerKind::Http),
-            door("two", ListenerKind::H2c),
+            door("one", Role::Admin, ListenerKind::Admin),
+            door("two", Role::Lan, ListenerKind::H2c),
         ],
         ..Blueprint::default()
     };
@@ -150,6 +188,7 @@ fn a_panic_ends_its_connection_and_no_other() {
 /// Acceptance: 51, R-19
 #[test]
 fn a_panic_in_a_stream_leaves_other_connections_alone() {
+    tracing::subscriber::set_global_default(FragileLog).unwrap();
     run(async {
         let (proxy, one, two) = start().await;
         let mut other = TcpStream::connect(one).await.unwrap();
@@ -157,16 +196,17 @@ fn a_panic_in_a_stream_leaves_other_connections_alone() {
             let stream = TcpStream::connect(two).await.unwrap();
             let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
             let connection = tokio::task::spawn_local(connection);
-            let get = |path: &str| {
-                http::Request::get(format!("http://localhost{path}"))
-                    .body(())
-                    .unwrap()
-            };
-            let (answer, _) = requests.send_request(get("/"), true).unwrap();
-            assert_eq!(answer.await.unwrap().status(), 200);
-            let (lost, _) = requests.send_request(get("/panic"), true).unwrap();
+            let get = || http::Request::get("http://localhost/");
+            let unknown = || get().body(()).unwrap();
+            let (answer, _) = requests.send_request(unknown(), true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), 404);
+            // Two hosts are refused with a word to the log.
+            let refused = get().header("host", "other").body(()).unwrap();
+            let (lost, _) = requests.send_request(refused, true).unwrap();
             let lost = tokio::time::timeout(Duration::from_secs(10), lost).await;
             assert!(lost.expect("the stream ends").is_err(), "an answer");
+            let (answer, _) = requests.send_request(unknown(), true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), 404, "the next stream");
             assert!(ask(&mut other, "/").await.is_some(), "another connection");
             drop::<h2::client::SendRequest<Bytes>>(requests);
             connection.abort();

@@ -227,3 +227,124 @@ fn an_id_is_made_for_each_request_and_logged() {
     assert_eq!(lines.len(), 1);
     assert!(lines[0].to_string().contains("/second"), "{lines:?}");
 }
+
+/// Names that only we may say (H-01 to H-09), and what a backend must see of each: our value, or
+/// nothing at all.
+const PROTECTED: &[(&str, Option<&str>)] = &[
+    ("X-Forwarded-For", Some("127.0.0.1")),
+    ("X-Real-IP", Some("127.0.0.1")),
+    ("X-Forwarded-Host", Some("www.example.test")),
+    ("X-Forwarded-Proto", Some("")),
+    ("X-Forwarded-Port", Some("")),
+    ("Forwarded", None),
+    ("X-Forwarded-Prefix", None),
+    ("X-Forwarded-Server", None),
+    ("X-Forwarded-Uri", None),
+    ("X-Forwarded-Method", None),
+    ("X-Forwarded-Ssl", None),
+    ("X-Forwarded-Scheme", None),
+    ("X-Scheme", None),
+    ("X-Original-URL", None),
+    ("X-Original-Host", None),
+    ("X-Rewrite-URL", None),
+    ("Front-End-Https", None),
+    ("X-Envoy-Internal", None),
+    ("X-Envoy-External-Address", None),
+    ("X-Client-IP", None),
+    ("X-Cluster-Client-IP", None),
+    ("True-Client-IP", None),
+    ("Fastly-Client-IP", None),
+    ("CF-Connecting-IP", None),
+    ("CF-Connecting-IPv6", None),
+    ("CF-Pseudo-IPv4", None),
+    ("CF-IPCountry", None),
+    ("CF-Visitor", None),
+    ("CF-Ray", None),
+    ("CF-Worker", None),
+    ("Cf-Access-Jwt-Assertion", None),
+    ("Cf-Cloudflared-Proxy-Src", None),
+    ("cf-int-x", None),
+    ("cf-proxy-x", None),
+    ("X-Forwarded-Client-Cert", None),
+    ("X-Forwarded-Tls-Client-Cert", None),
+    ("Ssl-Client-Verify", None),
+    ("X-Ssl-Client-Cn", None),
+    ("Early-Data", None),
+];
+
+/// Every protected name in three spellings on every kind of door: as it is usually written, in lower
+/// case, and with underscores, which is refused because some backends cannot tell.
+///
+/// Acceptance: 32
+#[test]
+fn every_protected_field_arrives_with_our_value_or_not_at_all() {
+    const LIE: &str = "lied-about";
+    let site = Site::new();
+    let one = origin(Kind::Http1, "one");
+    let doors = format!(
+        "{}  - {{name: told, role: lan, bind: \"127.0.0.1:0\", proxyProtocol: required, trustProxy: [127.0.0.0/8]}}\n",
+        crate::support::site::DOORS
+    );
+    let adit = site.run_with(
+        &doors,
+        &format!("default: {{exposure: both}}\n{}", www(one.addr())),
+    );
+    let connect = |door: &str| match door {
+        "webs" => site.raw_tls(adit.addr("webs"), "www.example.test"),
+        "told" => {
+            let mut client = Raw::connect(adit.addr("told"));
+            client.send("PROXY TCP4 203.0.113.9 198.51.100.1 1234 80\r\n");
+            client
+        }
+        door => Raw::connect(adit.addr(door)),
+    };
+    let check = |door: &str, name: &str, body: &[u8]| {
+        let text = String::from_utf8_lossy(body).into_owned();
+        assert!(!text.contains(LIE), "{door} {name}: {text}");
+        let seen = Seen::parse(body);
+        for (protected, expected) in PROTECTED {
+            let found = seen.one(&protected.to_ascii_lowercase());
+            let expected = match *expected {
+                Some("127.0.0.1") if door == "told" => Some("203.0.113.9"),
+                expected => expected,
+            };
+            match expected {
+                None => assert_eq!(found, None, "{door} {name}: {protected}"),
+                Some("") => assert!(found.is_some(), "{door} {name}: {protected}"),
+                Some(value) => assert_eq!(found, Some(value), "{door} {name}: {protected}"),
+            }
+        }
+    };
+    for door in ["web", "webs", "told"] {
+        for (name, _) in PROTECTED {
+            for spelling in [(*name).to_owned(), name.to_ascii_lowercase()] {
+                let mut client = connect(door);
+                client.send(format!(
+                    "GET / HTTP/1.1\r\nHost: www.example.test\r\n{spelling}: {LIE}\r\n{spelling}: {LIE}\r\n\r\n"
+                ));
+                let (head, body) = client.answer();
+                assert!(head.starts_with("HTTP/1.1 200"), "{door} {spelling}: {head}");
+                check(door, &spelling, &body);
+            }
+            if name.contains('-') {
+                let spelling = name.replacen('-', "_", 1);
+                let mut client = connect(door);
+                client.send(format!(
+                    "GET / HTTP/1.1\r\nHost: www.example.test\r\n{spelling}: {LIE}\r\n\r\n"
+                ));
+                let answer = client.rest();
+                assert!(answer.starts_with("HTTP/1.1 400"), "{door} {spelling}: {answer}");
+            }
+        }
+    }
+    crate::support::h2client::run(async {
+        let mut h2 = site.h2(adit.addr("webs"), "www.example.test").await;
+        for (name, _) in PROTECTED {
+            let request = http::Request::get("https://www.example.test/").header(*name, LIE);
+            let request = request.body(()).unwrap();
+            let answer = h2.send(request, bytes::Bytes::new()).await.unwrap();
+            assert_eq!(answer.status(), 200, "{name}");
+            check("h2", name, &answer.body);
+        }
+    });
+}

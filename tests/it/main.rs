@@ -5,6 +5,7 @@
 //! | `http1`, `http2` | requests, bodies, trailers and ends of connections, by version |
 //! | `headers` | what a backend is told about the client, and what never reaches it |
 //! | `tls` | certificates, names, versions, client certificates, backends over TLS |
+//! | `names` | names in TLS and in requests, and paths that have several readings |
 //! | `passthrough` | TLS and raw TCP that is relayed and not read |
 //! | `proxy_protocol` | both versions, in both directions, with nginx and HAProxy |
 //! | `websocket`, `grpc` | upgrades and streams, through termination and passthrough |
@@ -15,6 +16,8 @@
 //! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
 //! | `errors` | the pages of docs/errors, against what adit says |
+//! | `survival` | kills, signals and backends at the worst moment; cold starts |
+//! | `secrets` | what must appear nowhere |
 //! | `hostile` | framing attacks on either side, named by the attack |
 //! | `overload` | more than there is room for: limits of the process, and who is let in then |
 //! | `acceptance` | the page that says what is shown by which test |
@@ -45,12 +48,15 @@ mod house;
 mod http1;
 mod http2;
 mod overload;
+mod names;
 mod passthrough;
 mod policies;
 mod proxy_protocol;
 mod reload;
 mod routes;
+mod secrets;
 mod stop;
 mod support;
+mod survival;
 mod tls;
 mod websocket;

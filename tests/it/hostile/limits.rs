@@ -123,6 +123,30 @@ fn ends(mut client: Raw) -> bool {
 
 /// Acceptance: 34
 #[test]
+fn a_body_may_be_as_long_as_its_route_allows() {
+    let site = Site::new();
+    let backend = crate::support::origin(adit_bench::Kind::Http1, "one");
+    let adit = site.run(&format!(
+        "routes:\n- {{host: www.example.test, backends: [\"http://{}\"], limits: {{body: 1000}}}}\n",
+        backend.addr()
+    ));
+    for (n, status) in [(999, "200"), (1000, "200"), (1001, "413")] {
+        let body = "b".repeat(n);
+        let start = format!("POST /upload HTTP/1.1\r\n{HOST}Connection: close\r\n");
+        let mut client = Raw::connect(adit.addr("web"));
+        let _ = client.try_send(format!("{start}Content-Length: {n}\r\n\r\n{body}").as_bytes());
+        let answer = client.try_head().unwrap_or_default();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{n}: {answer}");
+        // A length that is not stated is counted.
+        let mut client = Raw::connect(adit.addr("web"));
+        let _ = client.try_send(format!("{start}Transfer-Encoding: chunked\r\n\r\n{n:x}\r\n{body}\r\n0\r\n\r\n").as_bytes());
+        let answer = client.try_head().unwrap_or_default();
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), n <= 1000, "{n} in chunks: {answer}");
+    }
+}
+
+/// Acceptance: 34
+#[test]
 fn a_connection_ends_after_its_last_request() {
     let site = Site::new();
     let backend = patient();

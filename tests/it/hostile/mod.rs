@@ -4,6 +4,7 @@
 //! The answer is always the same: one error, and the connection is over.
 
 mod limits;
+mod poisoning;
 mod requests;
 mod responses;
 mod stalls;

@@ -148,6 +148,35 @@ impl Raw {
         Some(self.until("\r\n\r\n"))
     }
 
+    /// What comes up to the end of `mark`, if it comes before the peer closes.
+    pub(crate) fn try_until(&mut self, mark: &str) -> Option<String> {
+        let mark_bytes = mark.as_bytes();
+        while !self.read.windows(mark.len()).any(|part| part == mark_bytes) {
+            if !matches!(self.fill(), Ok(1..)) {
+                return None;
+            }
+        }
+        Some(self.until(mark))
+    }
+
+    /// So many bytes, if they come before the peer closes.
+    pub(crate) fn try_take(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.read.len() < len {
+            if !matches!(self.fill(), Ok(1..)) {
+                return None;
+            }
+        }
+        Some(self.read.drain(..len).collect())
+    }
+
+    /// The connection itself, in clear text, of which nothing has been read yet.
+    pub(crate) fn into_tcp(self) -> TcpStream {
+        match self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(_) => panic!("there is TLS on this connection"),
+        }
+    }
+
     /// Reads and forgets until the peer closes or the deadline passes.
     pub(crate) fn drain(&mut self) {
         while matches!(self.fill(), Ok(1..)) {

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# slowhttptest in its four modes: slow heads, slow bodies, ranges, slow readers.
+#
+# Each attack has 500 connections and goes on for longer than the deadline that ends it; meanwhile
+# others ask once a second and must be answered.
+#
+# Acceptance: 37
+. "$(dirname "$0")/lib.sh"
+need slowhttptest slowhttptest
+need nginx nginx
+
+back=$(free_port)
+mkdir -p "$work/www"
+head -c 1000000 /dev/zero | tr '\0' 'x' >"$work/www/large"
+cat >"$work/nginx.conf" <<NGINX
+daemon off; master_process off; error_log stderr; pid $work/nginx.pid;
+events { worker_connections 4096; }
+http {
+  access_log off; client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3;
+  uwsgi_temp_path $work/t4; scgi_temp_path $work/t5;
+  server { listen 127.0.0.1:$back; root $work/www; location /upload { return 200 "ok"; } }
+}
+NGINX
+nginx -c "$work/nginx.conf" 2>"$work/nginx.err" &
+pids+=($!)
+within 10 curl -s "http://127.0.0.1:$back/"
+
+serve "routes: [{host: localhost, backends: [\"http://127.0.0.1:$back\"]}]
+limits: {headTimeout: 5s, bodyIdleTimeout: 5s, writeTimeout: 5s, firstByteTimeout: 5s}"
+
+# attack <name> <options of slowhttptest...>
+attack() {
+  local name=$1
+  shift
+  timeout 120 slowhttptest -c 500 -r 250 -l 25 -i 2 -p 2 "$@" >"$work/$name.txt" 2>&1 &
+  local attacker=$! asked=0 served=0
+  while kill -0 "$attacker" 2>/dev/null; do
+    asked=$((asked + 1))
+    if curl -sf -m 5 -o /dev/null "http://localhost:$web/large"; then served=$((served + 1)); fi
+    read -rt 1 <> <(:) || true
+  done
+  wait "$attacker" || true
+  local open closed why
+  open=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E '^ *connected: ' | tail -1 | tr -dc 0-9)
+  closed=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E '^ *closed: ' | tail -1 | tr -dc 0-9)
+  why=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E 'Exit status: ' | tail -1)
+  echo "$name: asked $asked, served $served; of 500 attackers $open are connected, $closed closed; $why"
+  [ "$served" = "$asked" ] || fail "$name: $((asked - served)) of $asked others were not served"
+  [ "${open:-500}" = 0 ] || fail "$name: $open attackers are still connected"
+  alive
+  say "$name: every attacker was disconnected, everybody else was served"
+}
+
+attack "slow heads" -H -u "http://localhost:$web/"
+attack "slow bodies" -B -s 8192 -u "http://localhost:$web/upload"
+attack "ranges" -R -a 10 -b 3000 -t HEAD -u "http://localhost:$web/large"
+attack "slow readers" -X -w 10 -y 20 -n 5 -z 32 -k 3 -u "http://localhost:$web/large"
+
+keep slow
