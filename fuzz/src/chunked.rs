@@ -2,8 +2,8 @@
 
 use adit_proxy::h1::{ChunkedDecoder, Decoded};
 use adit_proxy::limits::Limits;
+use adit_route::FieldList;
 use bytes::BytesMut;
-use http::HeaderMap;
 
 use crate::Target;
 use crate::reference::chunked::{Reading, read};
@@ -31,7 +31,7 @@ pub(crate) const TARGET: Target = Target {
 };
 
 /// Everything that was decoded: data, trailers, and how much of the input it took.
-type Body = (Vec<u8>, Option<HeaderMap>, usize);
+type Body = (Vec<u8>, Option<FieldList>, usize);
 
 /// `Ok(None)`: more input is needed.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Option<Body>, ()> {

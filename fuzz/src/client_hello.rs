@@ -64,7 +64,10 @@ fn run(input: &[u8]) {
             let name = name.strip_suffix('.').unwrap_or(name);
             name.to_ascii_lowercase()
         });
-        let ours = hello.server_name.as_ref().map(|name| name.as_str().to_owned());
+        let ours = hello
+            .server_name
+            .as_ref()
+            .map(|name| name.as_str().to_owned());
         assert_eq!(ours, theirs, "the name that rustls sees");
     }
 }

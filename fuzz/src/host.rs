@@ -9,8 +9,22 @@ pub(crate) const TARGET: Target = Target {
     name: "host",
     run,
     words: &[
-        b"a.test", b"www.", b"A", b"[::1]", b"[::ffff:1.2.3.4]", b":80", b":0", b":65536", b".", b"..",
-        b"*.", b"**.", b"192.0.2.1", b"xn--", b"_x", b"%25",
+        b"a.test",
+        b"www.",
+        b"A",
+        b"[::1]",
+        b"[::ffff:1.2.3.4]",
+        b":80",
+        b":0",
+        b":65536",
+        b".",
+        b"..",
+        b"*.",
+        b"**.",
+        b"192.0.2.1",
+        b"xn--",
+        b"_x",
+        b"%25",
     ],
 };
 
@@ -27,7 +41,11 @@ fn run(input: &[u8]) {
     assert_eq!(told, host::authority(input));
     for canonical in found.iter().chain(authority.iter().map(|(name, _)| name)) {
         let again = CanonicalHost::parse(canonical.as_str().as_bytes());
-        assert_eq!(again.as_ref(), Ok(canonical), "the canonical form is stable");
+        assert_eq!(
+            again.as_ref(),
+            Ok(canonical),
+            "the canonical form is stable"
+        );
         assert_eq!(
             CanonicalHost::parse_authority(canonical.as_str().as_bytes()),
             Ok((canonical.clone(), None))
@@ -35,7 +53,10 @@ fn run(input: &[u8]) {
         let pattern = HostPattern::Exact(canonical.clone());
         assert!(pattern.matches(canonical.as_str()) && HostPattern::Any.contains(&pattern));
     }
-    if let Some(pattern) = std::str::from_utf8(input).ok().and_then(|text| HostPattern::parse(text).ok()) {
+    if let Some(pattern) = std::str::from_utf8(input)
+        .ok()
+        .and_then(|text| HostPattern::parse(text).ok())
+    {
         assert!(pattern.contains(&pattern) && pattern.overlaps(&pattern));
     }
 }

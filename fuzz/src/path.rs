@@ -10,8 +10,8 @@ pub(crate) const TARGET: Target = Target {
     name: "path",
     run,
     words: &[
-        b"/", b"//", b"/.", b"/..", b"/../", b"%2e", b"%2F", b"%252e", b"%5c", b"\\", b";a=b", b"%3b", b"?q=1",
-        b"admin", b"%00", b"%c0%af", b"/a/b/c", b"%61",
+        b"/", b"//", b"/.", b"/..", b"/../", b"%2e", b"%2F", b"%252e", b"%5c", b"\\", b";a=b",
+        b"%3b", b"?q=1", b"admin", b"%00", b"%c0%af", b"/a/b/c", b"%61",
     ],
 };
 
@@ -21,7 +21,10 @@ fn run(input: &[u8]) {
     let good = good_path(path) && good_query(query);
     let query = query.strip_prefix(b"?");
     assert_eq!(check_target(path, query).is_ok(), good, "N-08");
-    let Some(path) = std::str::from_utf8(path).ok().filter(|path| path.starts_with('/')) else {
+    let Some(path) = std::str::from_utf8(path)
+        .ok()
+        .filter(|path| path.starts_with('/'))
+    else {
         return;
     };
     if !good {
@@ -44,7 +47,7 @@ fn run(input: &[u8]) {
     for (at, _) in path.match_indices('/') {
         let prefix = &path[..at];
         assert!(has_prefix(path, prefix), "{prefix:?} covers it");
-        let longer = format!("{}x", path);
+        let longer = format!("{path}x");
         assert!(!has_prefix(&longer, path) || path.ends_with('/'), "N-11");
     }
 }

@@ -39,7 +39,9 @@ fn run(input: &[u8]) {
     let plain = read(input);
     let Ok(Parse::Done { header, consumed }) = &found else {
         if let Some(said) = plain {
-            let nobody = said.addresses.is_some_and(|(source, _)| nobody(source.ip()));
+            let nobody = said
+                .addresses
+                .is_some_and(|(source, _)| nobody(source.ip()));
             assert!(nobody && found.is_err(), "{found:?} is plainly {said:?}");
         }
         return;
@@ -60,7 +62,10 @@ fn run(input: &[u8]) {
             panic!("we would not read what we send: {sent:?}");
         };
         assert_eq!(consumed, sent.len());
-        assert_eq!((header.source, header.destination), (Some(source), Some(destination)));
+        assert_eq!(
+            (header.source, header.destination),
+            (Some(source), Some(destination))
+        );
     }
 }
 

@@ -24,9 +24,9 @@ use adit_proxy::metrics::Metrics;
 use adit_proxy::tls::TicketSecrets;
 use adit_proxy::upstream::resolve::ResolverOptions;
 use adit_proxy::{AdminSurface, Options, Proxy};
-use adit_route::{CidrSet, Role};
+use adit_route::{CidrSet, FieldList, Role};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
@@ -72,16 +72,13 @@ impl Subscriber for FragileLog {
 struct Fragile;
 
 impl AdminSurface for Fragile {
-    fn respond<'a>(
-        &'a self,
-        request: &'a Request,
-    ) -> Pin<Box<dyn Future<Output = Response> + 'a>> {
+    fn respond<'a>(&'a self, request: &'a Request) -> Pin<Box<dyn Future<Output = Response> + 'a>> {
         Box::pin(async {
             tokio::task::yield_now().await;
             assert!(request.target.path() != "/panic", "asked to panic");
             Response {
                 status: StatusCode::OK,
-                headers: HeaderMap::new(),
+                headers: FieldList::new(),
                 body: Body::full("fine\n"),
             }
         })

@@ -3,6 +3,7 @@
 //! Everything is written whole beside its place and then renamed, readable by the owner alone; what
 //! cannot be read counts as absent.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -30,6 +31,7 @@ impl State {
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
         if let Some(directory) = directory {
             fs::create_dir_all(directory)?;
+            sweep(directory);
         }
         Ok(Self {
             directory: directory.map(Path::to_owned),
@@ -100,6 +102,20 @@ impl State {
         };
         if let Err(error) = write_whole(&path, &secrets.export(), 0o600) {
             tracing::warn!(%error, path = %path.display(), "ticket secrets cannot be kept");
+        }
+    }
+}
+
+/// Removes what processes that were killed have left half written. Another adit may be writing here:
+/// what a living process has begun stays.
+fn sweep(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let begun = path.extension().is_some_and(|ending| ending == "new");
+        let writer = path.file_stem().map(Path::new).and_then(Path::extension);
+        let gone = |pid: &OsStr| !Path::new("/proc").join(pid).exists();
+        if begun && writer.is_some_and(gone) {
+            let _ = fs::remove_file(&path);
         }
     }
 }

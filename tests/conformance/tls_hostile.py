@@ -163,7 +163,7 @@ def unknown_protocol():
         with context.wrap_socket(dial(), server_hostname=NAME) as stream:
             return f"{stream.selected_alpn_protocol()} was chosen"
     except ssl.SSLError as error:
-        return error.reason
+        return str(error)
 
 
 def after_the_handshake():
@@ -238,7 +238,7 @@ def main():
             wrong.append(f"{label}: {found}")
     told = unknown_protocol()
     count += 1
-    if told != "TLSV1_ALERT_NO_APPLICATION_PROTOCOL":
+    if "alert no application protocol" not in told:
         wrong.append(f"only unknown protocols: {told}")
     print(f"handshakes of other libraries: {count} cases ended as they should")
     count = 0

@@ -282,12 +282,16 @@ fn every_protected_field_arrives_with_our_value_or_not_at_all() {
     let site = Site::new();
     let one = origin(Kind::Http1, "one");
     let doors = format!(
-        "{}  - {{name: told, role: lan, bind: \"127.0.0.1:0\", proxyProtocol: required, trustProxy: [127.0.0.0/8]}}\n",
+        "{}  - {{name: told, role: lan, bind: \"127.0.0.1:0\", proxyProtocol: required, trustProxy: [127.0.0.0/8]}}\n  - {{name: net, role: internet, bind: \"127.0.0.1:0\"}}\n",
         crate::support::site::DOORS
     );
     let adit = site.run_with(
         &doors,
-        &format!("default: {{exposure: both}}\n{}", www(one.addr())),
+        // The marks of a tunnel make a LAN door an Internet door: the host is public.
+        &format!(
+            "rules:\n- {{name: site, hosts: [www.example.test], exposure: public}}\n{}",
+            www(one.addr())
+        ),
     );
     let connect = |door: &str| match door {
         "webs" => site.raw_tls(adit.addr("webs"), "www.example.test"),
@@ -315,7 +319,7 @@ fn every_protected_field_arrives_with_our_value_or_not_at_all() {
             }
         }
     };
-    for door in ["web", "webs", "told"] {
+    for door in ["web", "webs", "told", "net"] {
         for (name, _) in PROTECTED {
             for spelling in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let mut client = connect(door);
@@ -323,7 +327,10 @@ fn every_protected_field_arrives_with_our_value_or_not_at_all() {
                     "GET / HTTP/1.1\r\nHost: www.example.test\r\n{spelling}: {LIE}\r\n{spelling}: {LIE}\r\n\r\n"
                 ));
                 let (head, body) = client.answer();
-                assert!(head.starts_with("HTTP/1.1 200"), "{door} {spelling}: {head}");
+                assert!(
+                    head.starts_with("HTTP/1.1 200"),
+                    "{door} {spelling}: {head}"
+                );
                 check(door, &spelling, &body);
             }
             if name.contains('-') {
@@ -333,7 +340,10 @@ fn every_protected_field_arrives_with_our_value_or_not_at_all() {
                     "GET / HTTP/1.1\r\nHost: www.example.test\r\n{spelling}: {LIE}\r\n\r\n"
                 ));
                 let answer = client.rest();
-                assert!(answer.starts_with("HTTP/1.1 400"), "{door} {spelling}: {answer}");
+                assert!(
+                    answer.starts_with("HTTP/1.1 400"),
+                    "{door} {spelling}: {answer}"
+                );
             }
         }
     }

@@ -52,17 +52,25 @@ fn a_request_is_served_where_its_handshake_would_have_been_the_same() {
                 "- {{host: {host}, tls: {{minVersion: \"1.3\"}}, backends: [\"http://{}\"]}}\n",
                 one.addr()
             ),
-            Some(_) => format!("- {{host: {host}, backends: [\"http://{}\"]}}\n", one.addr()),
+            Some(_) => format!(
+                "- {{host: {host}, backends: [\"http://{}\"]}}\n",
+                one.addr()
+            ),
         };
     }
     let adit = site.run(&routes);
     let to = adit.addr("webs");
-    let asked = HOSTS.iter().map(|(host, _)| *host).chain(["gone.example.test", "example.org"]);
+    let asked = HOSTS
+        .iter()
+        .map(|(host, _)| *host)
+        .chain(["gone.example.test", "example.org"]);
     let asked: Vec<&str> = asked.collect();
     for (name, policy) in HOSTS.iter().filter(|(_, policy)| policy.is_some()) {
         for host in &asked {
             let mut client = site.raw_tls(to, name);
-            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            ));
             let answer = client.rest();
             let status: u16 = answer[9..12].parse().unwrap();
             let expected = model(name, host);
@@ -75,7 +83,10 @@ fn a_request_is_served_where_its_handshake_would_have_been_the_same() {
             for host in &asked {
                 let status = h2.get(&format!("https://{host}/")).await.unwrap().status();
                 let unknown = HOSTS.iter().all(|(known, _)| known != host) && status == 404;
-                assert!(status == model(name, host) || unknown, "{name} {host} over HTTP/2: {status}");
+                assert!(
+                    status == model(name, host) || unknown,
+                    "{name} {host} over HTTP/2: {status}"
+                );
             }
         });
         // An older handshake is of a policy that allows it, or there is none.
@@ -85,7 +96,9 @@ fn a_request_is_served_where_its_handshake_would_have_been_the_same() {
             let mut roots = rustls::RootCertStore::empty();
             let ca = fs::read(&site.ca).unwrap();
             use rustls::pki_types::pem::PemObject;
-            roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();
+            roots
+                .add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap())
+                .unwrap();
             let mut made = rustls::ClientConfig::builder_with_provider(provider)
                 .with_protocol_versions(&[&rustls::version::TLS12])
                 .unwrap()
@@ -95,7 +108,11 @@ fn a_request_is_served_where_its_handshake_would_have_been_the_same() {
             made
         };
         let handshake = Raw::tls(to, name, Arc::new(old));
-        assert_eq!(handshake.is_ok(), *policy == Some("usual"), "{name} with TLS 1.2");
+        assert_eq!(
+            handshake.is_ok(),
+            *policy == Some("usual"),
+            "{name} with TLS 1.2"
+        );
     }
 }
 
@@ -119,12 +136,28 @@ fn a_host_with_one_route_passes_paths_as_they_are() {
         backend.addr()
     ));
     let paths = [
-        "/a%2Fb", "/a%2fb", "//a//b", "/a//", "/.well-known/x", "/a/./b", "/a/x/../b", "/a/..b", "/%61", "/a;v=1/b;w",
-        "/a%5Cb", "/a/%2e%2e/b", "/%252f", "/@scope%2fpkg/-/pkg-1.0.tgz", "/{x}|^\"", "/a?b=//../%2f%zz\\",
+        "/a%2Fb",
+        "/a%2fb",
+        "//a//b",
+        "/a//",
+        "/.well-known/x",
+        "/a/./b",
+        "/a/x/../b",
+        "/a/..b",
+        "/%61",
+        "/a;v=1/b;w",
+        "/a%5Cb",
+        "/a/%2e%2e/b",
+        "/%252f",
+        "/@scope%2fpkg/-/pkg-1.0.tgz",
+        "/{x}|^\"",
+        "/a?b=//../%2f%zz\\",
     ];
     for path in paths {
         let mut client = Raw::connect(adit.addr("web"));
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n"));
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n"
+        ));
         let answer = client.rest();
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
         assert_eq!(told.recv().unwrap(), format!("GET {path} HTTP/1.1"));
@@ -132,12 +165,17 @@ fn a_host_with_one_route_passes_paths_as_they_are() {
     // What climbs above the root is refused even here.
     for path in ["/..", "/a/../../b", "/%2e%2e/x"] {
         let mut client = Raw::connect(adit.addr("web"));
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n"));
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n"
+        ));
         assert!(client.rest().starts_with("HTTP/1.1 400"), "{path}");
     }
     run(async {
         let mut h2 = site.h2(adit.addr("webs"), "www.example.test").await;
-        for path in paths.iter().filter(|path| !path.contains(['"', '{', '^', '\\'])) {
+        for path in paths
+            .iter()
+            .filter(|path| !path.contains(['"', '{', '^', '\\']))
+        {
             let url = format!("https://www.example.test{path}");
             let request = Request::get(&url).body(()).unwrap();
             let answer = h2.send(request, bytes::Bytes::new()).await.unwrap();
@@ -154,9 +192,18 @@ const READERS: &[(&str, &str)] = &[
     ("proxy/src/h1/head.rs", "Host and absolute targets"),
     ("proxy/src/h2/accept.rs", ":authority and host"),
     ("proxy/src/tls/hello/mod.rs", "SNI"),
-    ("proxy/src/tls/client.rs", "names of backends that are verified"),
-    ("proxy/src/http/headers.rs", "hosts that a trusted proxy tells"),
-    ("src/admin/gate.rs", "names of this machine and of admin requests"),
+    (
+        "proxy/src/tls/client.rs",
+        "names of backends that are verified",
+    ),
+    (
+        "proxy/src/http/headers.rs",
+        "hosts that a trusted proxy tells",
+    ),
+    (
+        "src/admin/gate.rs",
+        "names of this machine and of admin requests",
+    ),
     ("src/config/scalar/mod.rs", "hosts of the file"),
     ("src/config/scalar/backend.rs", "backends of the file"),
     ("src/commands/explain/url.rs", "URLs that are asked about"),
@@ -173,12 +220,16 @@ fn names_of_hosts_are_read_by_one_function() {
     for path in house::files(".rs") {
         let name = path.strip_prefix(house::root()).unwrap();
         let name = name.to_string_lossy().into_owned();
-        let test = name.starts_with("tests/") || name.contains("/tests") || name.ends_with("tests.rs");
+        let test =
+            name.starts_with("tests/") || name.contains("/tests") || name.ends_with("tests.rs");
         if test {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let product = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
         if product.contains("CanonicalHost::parse") {
             callers.insert(name);
         }

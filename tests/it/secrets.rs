@@ -25,8 +25,19 @@ fn traces(site: &Site, adit: &Adit) -> Vec<(String, Vec<u8>)> {
         let path = format!("/proc/{}/{file}", process.pid());
         found.push((path.clone(), fs::read(path).unwrap()));
     }
-    for page in ["/", "/readyz", "/metrics", "/status", "/routes", "/connections", "/limits", "/nothing"] {
-        let answer = site.curl(adit.addr("adm")).get(&format!("http://localhost{page}"));
+    for page in [
+        "/",
+        "/readyz",
+        "/metrics",
+        "/status",
+        "/routes",
+        "/connections",
+        "/limits",
+        "/nothing",
+    ] {
+        let answer = site
+            .curl(adit.addr("adm"))
+            .get(&format!("http://localhost{page}"));
         found.push((page.to_owned(), answer.body.clone()));
     }
     found
@@ -42,7 +53,9 @@ fn files(directory: &Path, found: &mut Vec<(String, Vec<u8>)>) {
 }
 
 fn holds(content: &[u8], secret: &str) -> bool {
-    content.windows(secret.len()).any(|part| part == secret.as_bytes())
+    content
+        .windows(secret.len())
+        .any(|part| part == secret.as_bytes())
 }
 
 /// Acceptance: 49
@@ -72,14 +85,24 @@ fn a_secret_appears_in_nothing_that_a_run_produces() {
         "Authorization: Bearer {CANARY}\r\nProxy-Authorization: Basic {CANARY}\r\nCookie: s={CANARY}\r\nX-Api-Key: {CANARY}\r\n"
     );
     for request in [
-        format!("GET /?token={CANARY} HTTP/1.1\r\nHost: www.example.test\r\n{secret}Connection: close\r\n\r\n"),
+        format!(
+            "GET /?token={CANARY} HTTP/1.1\r\nHost: www.example.test\r\n{secret}Connection: close\r\n\r\n"
+        ),
         // A body.
-        format!("POST / HTTP/1.1\r\nHost: www.example.test\r\n{secret}Connection: close\r\nContent-Length: 13\r\n\r\n{CANARY}"),
+        format!(
+            "POST / HTTP/1.1\r\nHost: www.example.test\r\n{secret}Connection: close\r\nContent-Length: 13\r\n\r\n{CANARY}"
+        ),
         // What is refused is spoken of in the log.
-        format!("GET / HTTP/1.1\r\nHost: www.example.test\r\n{secret}Content-Length: {CANARY}\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: www.example.test\r\n{secret}Content-Length: {CANARY}\r\n\r\n"
+        ),
         format!("GET / HTTP/1.1\r\nHost: www.example.test\r\n{secret}bad name{CANARY}: x\r\n\r\n"),
-        format!("GET /?x={CANARY} HTTP/1.1\r\nHost: nowhere.example.test\r\n{secret}Connection: close\r\n\r\n"),
-        format!("GET /?x={CANARY} HTTP/1.1\r\nHost: tls.example.test\r\n{secret}Connection: close\r\n\r\n"),
+        format!(
+            "GET /?x={CANARY} HTTP/1.1\r\nHost: nowhere.example.test\r\n{secret}Connection: close\r\n\r\n"
+        ),
+        format!(
+            "GET /?x={CANARY} HTTP/1.1\r\nHost: tls.example.test\r\n{secret}Connection: close\r\n\r\n"
+        ),
     ] {
         let mut client = Raw::connect(adit.addr("web"));
         let _ = client.try_send(request.as_bytes());
@@ -92,18 +115,26 @@ fn a_secret_appears_in_nothing_that_a_run_produces() {
     let key = fs::read_to_string(site.dir.join("site.key")).unwrap();
     let material = key.lines().nth(1).unwrap().to_owned();
     let mut found = traces(&site, &adit);
-    site.dir.write("site.key", key.replace("BEGIN", "BEGINNING"));
+    site.dir
+        .write("site.key", key.replace("BEGIN", "BEGINNING"));
     fs::set_permissions(site.dir.join("site.key"), fs::Permissions::from_mode(0o600)).unwrap();
     for arguments in [
         &["check", file.to_str().unwrap()][..],
         &["check", "--format", "json", file.to_str().unwrap()],
-        &["explain", "--config", file.to_str().unwrap(), "https://www.example.test/"],
+        &[
+            "explain",
+            "--config",
+            file.to_str().unwrap(),
+            "https://www.example.test/",
+        ],
     ] {
         let output = adit_output(arguments);
         found.push((arguments.join(" "), output));
     }
     adit.hup();
-    site.curl(adit.addr("adm")).get("http://localhost/status").expect(200);
+    site.curl(adit.addr("adm"))
+        .get("http://localhost/status")
+        .expect(200);
     found.extend(traces(&site, &adit));
     files(&state, &mut found);
     let tickets = fs::read(state.join("tickets")).unwrap();

@@ -39,8 +39,17 @@ fn a_kill_while_state_is_written_costs_no_state() {
     for round in 0..if soak() { 200 } else { 20 } {
         let adit = Adit::run_with(&site.dir, &file, &["--state-dir", argument]);
         if round > 0 {
-            let body = site.curl(adit.addr("web")).get("http://www.example.test/").expect(200).text();
-            let number: usize = body.trim().strip_prefix("number ").unwrap().parse().unwrap();
+            let body = site
+                .curl(adit.addr("web"))
+                .get("http://www.example.test/")
+                .expect(200)
+                .text();
+            let number: usize = body
+                .trim()
+                .strip_prefix("number ")
+                .unwrap()
+                .parse()
+                .unwrap();
             assert!(number <= last, "round {round}: {body}");
         }
         // Every change is written down; one of the writes is met by the kill.
@@ -53,12 +62,13 @@ fn a_kill_while_state_is_written_costs_no_state() {
         }
         adit.process().signal(Signal::KILL);
         drop(adit);
-        site.dir.write("adit.yaml", "version: 1\nthis is: [broken\n");
+        site.dir
+            .write("adit.yaml", "version: 1\nthis is: [broken\n");
     }
-    let left: Vec<_> = fs::read_dir(&state)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".new"))
+    let entries = fs::read_dir(&state).unwrap();
+    let left: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "new"))
         .collect();
     assert!(left.len() <= 2, "half-written files pile up: {left:?}");
 }
@@ -84,12 +94,31 @@ fn a_signal_at_a_bad_moment_ends_or_reloads_as_always() {
     let head = "Host: www.example.test\r\n";
     let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let moments: [(&str, &str, Vec<u8>); 6] = [
-        ("a handshake", "webs", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        (
+            "a handshake",
+            "webs",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        ),
         ("a PROXY header", "told", b"PROXY TCP4 192.0.2.1 ".to_vec()),
         ("a head", "web", b"GET / HTTP/1.1\r\nHo".to_vec()),
-        ("an upload", "web", format!("POST /upload HTTP/1.1\r\n{head}Content-Length: 100000\r\n\r\nxyz").into()),
-        ("a WebSocket", "web", format!("GET /ws HTTP/1.1\r\n{head}Connection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n").into()),
-        ("a download", "web", format!("GET /bytes/100000000 HTTP/1.1\r\n{head}\r\n").into()),
+        (
+            "an upload",
+            "web",
+            format!("POST /upload HTTP/1.1\r\n{head}Content-Length: 100000\r\n\r\nxyz").into(),
+        ),
+        (
+            "a WebSocket",
+            "web",
+            format!(
+                "GET /ws HTTP/1.1\r\n{head}Connection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n"
+            )
+            .into(),
+        ),
+        (
+            "a download",
+            "web",
+            format!("GET /bytes/100000000 HTTP/1.1\r\n{head}\r\n").into(),
+        ),
     ];
     for reloads in [false, true] {
         for (moment, door, bytes) in &moments {
@@ -143,7 +172,9 @@ fn a_request_is_not_done_twice_whenever_its_backend_leaves() {
     for how in ENDS {
         for part in 0..3 {
             let arrived = Arc::new(AtomicUsize::new(0));
-            let backends: Vec<_> = (0..2).map(|_| leaving(part, how, Arc::clone(&arrived))).collect();
+            let backends: Vec<_> = (0..2)
+                .map(|_| leaving(part, how, Arc::clone(&arrived)))
+                .collect();
             let adit = site.run(&format!(
                 "limits: {{shutdownGrace: 0s, responseTimeout: 300ms}}\nroutes:\n- {{host: www.example.test, backends: [\"http://{}\", \"http://{}\"]}}\n",
                 backends[0].addr(),
@@ -157,9 +188,16 @@ fn a_request_is_not_done_twice_whenever_its_backend_leaves() {
                 ));
                 let answer = client.rest();
                 let status = answer.get(9..12).unwrap_or_default();
-                assert!(["502", "503", "504"].contains(&status), "{how} {part} {method}: {answer}");
+                assert!(
+                    ["502", "503", "504"].contains(&status),
+                    "{how} {part} {method}: {answer}"
+                );
                 let times = arrived.load(Ordering::Relaxed) - before;
-                let most = if method == "POST" || method == "PATCH" { 1 } else { 2 };
+                let most = if method == "POST" || method == "PATCH" {
+                    1
+                } else {
+                    2
+                };
                 assert!(times <= most, "{how} {part} {method}: {times} times");
             }
         }
@@ -193,7 +231,10 @@ fn one_bad_backend_of_three_is_left_out() {
             let (head, _) = client.answer();
             let failed = !head.starts_with("HTTP/1.1 200");
             failures += usize::from(failed);
-            assert!(!failed || number < 60, "{bad}: still asked at {number}: {head}");
+            assert!(
+                !failed || number < 60,
+                "{bad}: still asked at {number}: {head}"
+            );
         }
         assert!(failures <= 10, "{bad}: {failures} failures");
     }
@@ -209,7 +250,11 @@ fn a_cold_start_never_denies_a_route_that_exists() {
     let site = Site::new();
     for number in 0..certificates {
         let name = format!("h{number}.many.test");
-        write_identity(&site.dir, &format!("many/{number}"), &site.pki.leaf(&[&name]));
+        write_identity(
+            &site.dir,
+            &format!("many/{number}"),
+            &site.pki.leaf(&[&name]),
+        );
     }
     let mut config = format!(
         "version: 1\nlisteners:\n- {{name: web, role: lan, bind: \"{}\"}}\n- {{name: webs, role: lan, bind: \"{}\", tls: true}}\n\
@@ -218,7 +263,10 @@ fn a_cold_start_never_denies_a_route_that_exists() {
         free_addr()
     );
     for number in 0..routes {
-        let _ = writeln!(config, "- {{host: h{number}.many.test, respond: {{body: \"{number}\"}}}}");
+        let _ = writeln!(
+            config,
+            "- {{host: h{number}.many.test, respond: {{body: \"{number}\"}}}}"
+        );
     }
     let file = site.dir.write("adit.yaml", config.clone());
     let door = config.split("bind: \"").nth(1).unwrap();

@@ -139,7 +139,10 @@ fn good_extension(piece: &[u8]) -> bool {
     };
     let (name, value) = (&piece[..equals], &piece[equals + 1..]);
     let quoted = || {
-        let Some(inner) = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")) else {
+        let Some(inner) = value
+            .strip_prefix(b"\"")
+            .and_then(|v| v.strip_suffix(b"\""))
+        else {
             return false;
         };
         // One quote only: no unescaped one inside.

@@ -74,7 +74,8 @@ fn block(input: &[u8]) -> Option<Said> {
         }),
         (0x21, 0x11) => {
             let a = body.get(..12)?;
-            let four = |at: usize| IpAddr::V4(Ipv4Addr::new(a[at], a[at + 1], a[at + 2], a[at + 3]));
+            let four =
+                |at: usize| IpAddr::V4(Ipv4Addr::new(a[at], a[at + 1], a[at + 2], a[at + 3]));
             let port = |at: usize| u16::from_be_bytes([a[at], a[at + 1]]);
             let pair = (
                 SocketAddr::new(four(0), port(8)),

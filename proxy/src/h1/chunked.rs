@@ -42,11 +42,7 @@ const MAX_EXCESS: u64 = 16 * 1024;
 
 impl ChunkedDecoder {
     /// Takes what it can from the front of `input`.
-    pub fn decode(
-        &mut self,
-        input: &mut BytesMut,
-        limits: &Limits,
-    ) -> Result<Decoded, Violation> {
+    pub fn decode(&mut self, input: &mut BytesMut, limits: &Limits) -> Result<Decoded, Violation> {
         loop {
             match &mut self.state {
                 State::Size => {

@@ -51,7 +51,12 @@ const CASES: &[Case] = &[
         },
         "414",
     ),
-    ("L-02 method", 32, |n| format!("{} / HTTP/1.1\r\n{HOST}\r\n", "M".repeat(n)), "400"),
+    (
+        "L-02 method",
+        32,
+        |n| format!("{} / HTTP/1.1\r\n{HOST}\r\n", "M".repeat(n)),
+        "400",
+    ),
     (
         "L-03 section",
         32 * 1024,
@@ -63,18 +68,41 @@ const CASES: &[Case] = &[
         },
         "431",
     ),
-    ("L-04 field line", 16 * 1024, |n| head(&format!("x: {}\r\n", "v".repeat(n - 3))), "431"),
+    (
+        "L-04 field line",
+        16 * 1024,
+        |n| head(&format!("x: {}\r\n", "v".repeat(n - 3))),
+        "431",
+    ),
     (
         "L-05 fields",
         128,
-        |n| head(&(1..n).map(|at| format!("x-{at}: v\r\n")).collect::<String>()),
+        |n| {
+            head(
+                &(1..n)
+                    .map(|at| format!("x-{at}: v\r\n"))
+                    .collect::<String>(),
+            )
+        },
         "431",
     ),
-    ("L-06 cookies", 256, |n| head(&"Cookie: a=b\r\n".repeat(n)), "431"),
+    (
+        "L-06 cookies",
+        256,
+        |n| head(&"Cookie: a=b\r\n".repeat(n)),
+        "431",
+    ),
     (
         "L-07 trailers",
         32,
-        |n| chunked(&format!("0\r\n{}\r\n", (0..n).map(|at| format!("x-{at}: v\r\n")).collect::<String>())),
+        |n| {
+            chunked(&format!(
+                "0\r\n{}\r\n",
+                (0..n)
+                    .map(|at| format!("x-{at}: v\r\n"))
+                    .collect::<String>()
+            ))
+        },
         "400",
     ),
     (
@@ -87,9 +115,24 @@ const CASES: &[Case] = &[
         },
         "400",
     ),
-    ("L-08 digits of a chunk size", 16, |n| chunked(&format!("{:0>n$}\r\nx\r\n0\r\n\r\n", 1)), "400"),
-    ("L-09 extension", 256, |n| chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(n - 1))), "400"),
-    ("L-13 empty lines", 1, |n| format!("{}{}", "\r\n".repeat(n), head("")), "400"),
+    (
+        "L-08 digits of a chunk size",
+        16,
+        |n| chunked(&format!("{:0>n$}\r\nx\r\n0\r\n\r\n", 1)),
+        "400",
+    ),
+    (
+        "L-09 extension",
+        256,
+        |n| chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(n - 1))),
+        "400",
+    ),
+    (
+        "L-13 empty lines",
+        1,
+        |n| format!("{}{}", "\r\n".repeat(n), head("")),
+        "400",
+    ),
 ];
 
 /// Acceptance: 34
@@ -136,12 +179,22 @@ fn a_body_may_be_as_long_as_its_route_allows() {
         let mut client = Raw::connect(adit.addr("web"));
         let _ = client.try_send(format!("{start}Content-Length: {n}\r\n\r\n{body}").as_bytes());
         let answer = client.try_head().unwrap_or_default();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{n}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{n}: {answer}"
+        );
         // A length that is not stated is counted.
         let mut client = Raw::connect(adit.addr("web"));
-        let _ = client.try_send(format!("{start}Transfer-Encoding: chunked\r\n\r\n{n:x}\r\n{body}\r\n0\r\n\r\n").as_bytes());
+        let _ = client.try_send(
+            format!("{start}Transfer-Encoding: chunked\r\n\r\n{n:x}\r\n{body}\r\n0\r\n\r\n")
+                .as_bytes(),
+        );
         let answer = client.try_head().unwrap_or_default();
-        assert_eq!(answer.starts_with("HTTP/1.1 200"), n <= 1000, "{n} in chunks: {answer}");
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 200"),
+            n <= 1000,
+            "{n} in chunks: {answer}"
+        );
     }
 }
 
@@ -150,7 +203,11 @@ fn a_body_may_be_as_long_as_its_route_allows() {
 fn a_connection_ends_after_its_last_request() {
     let site = Site::new();
     let backend = patient();
-    let adit = serve(&site, &backend, ", requestsPerConnection: 3, streamsPerConnection: 3");
+    let adit = serve(
+        &site,
+        &backend,
+        ", requestsPerConnection: 3, streamsPerConnection: 3",
+    );
     let mut client = Raw::connect(adit.addr("web"));
     for number in 1..=3 {
         let (answer, _) = client.send(head("")).answer();
@@ -176,15 +233,30 @@ fn a_connection_ends_after_its_last_request() {
 #[test]
 fn interim_answers_are_passed_on_up_to_their_number() {
     let site = Site::new();
-    for (sent, seen, status) in [(7, 7, "200"), (8, 8, "200"), (9, 8, "200"), (32, 8, "200"), (33, 8, "502")] {
+    for (sent, seen, status) in [
+        (7, 7, "200"),
+        (8, 8, "200"),
+        (9, 8, "200"),
+        (32, 8, "200"),
+        (33, 8, "502"),
+    ] {
         let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(sent);
-        let backend = Backend::answering(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        let backend = Backend::answering(format!(
+            "{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        ));
         let adit = serve(&site, &backend, "");
         let mut client = Raw::connect(adit.addr("web"));
         client.send(head("Connection: close\r\n"));
         let answer = client.rest();
-        assert_eq!(answer.matches("HTTP/1.1 103").count(), seen, "{sent}: {answer}");
-        assert!(answer.contains(&format!("HTTP/1.1 {status}")), "{sent}: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 103").count(),
+            seen,
+            "{sent}: {answer}"
+        );
+        assert!(
+            answer.contains(&format!("HTTP/1.1 {status}")),
+            "{sent}: {answer}"
+        );
     }
 }
 
@@ -223,7 +295,9 @@ fn http2_heads_have_the_same_limits() {
                 }
                 _ => request = request.header("x", "v".repeat(n)),
             }
-            let answer = h2.send(request.body(()).unwrap(), bytes::Bytes::new()).await;
+            let answer = h2
+                .send(request.body(()).unwrap(), bytes::Bytes::new())
+                .await;
             let found = answer.map(|answer| answer.status());
             match status {
                 Some(status) => assert_eq!(found.ok(), Some(status), "{name} {n}"),

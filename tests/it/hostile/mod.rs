@@ -7,4 +7,5 @@ mod limits;
 mod poisoning;
 mod requests;
 mod responses;
+mod siege;
 mod stalls;

@@ -22,7 +22,10 @@ fn id_of(head: &str) -> Option<&str> {
 }
 
 fn answer(id: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{id}", id.len())
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{id}",
+        id.len()
+    )
 }
 
 /// Answers each request by its id, and now and then does what desynchronises others: a second
@@ -39,16 +42,30 @@ fn hostile(number: usize, mut client: Raw) {
             1 => format!("{good}\r\n"),
             2 => format!("HTTP/1.1 103 Early Hints\r\n\r\n{good}"),
             3 => format!("HTTP/1.1 204 No Content\r\n\r\n{}", answer("smuggled")),
-            4 => format!("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n{}", answer("smuggled")),
+            4 => format!(
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n{}",
+                answer("smuggled")
+            ),
             5 => format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{id}"),
             6 => format!("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{id}"),
-            7 => format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{id}\r\n0\r\n\r\n{}", id.len(), answer("chunk")),
-            8 => format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{}", answer("both")),
-            9 => format!("HTTP/1.1 101 Switching Protocols\r\n\r\n{}", answer("switched")),
+            7 => format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{id}\r\n0\r\n\r\n{}",
+                id.len(),
+                answer("chunk")
+            ),
+            8 => format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{}",
+                answer("both")
+            ),
+            9 => format!(
+                "HTTP/1.1 101 Switching Protocols\r\n\r\n{}",
+                answer("switched")
+            ),
             10 => String::new(),
             _ => good,
         };
-        if client.try_send(sent.as_bytes()).is_err() || sent.is_empty() || sent.contains(" 900\r\n") {
+        if client.try_send(sent.as_bytes()).is_err() || sent.is_empty() || sent.contains(" 900\r\n")
+        {
             return;
         }
     }
@@ -81,7 +98,9 @@ fn no_answer_ever_reaches_another_request() {
                 for number in 0..REQUESTS {
                     let id = format!("{client}-{number}-{:08x}", fastrand::u32(..));
                     let method = if number % 7 == 0 { "HEAD" } else { "GET" };
-                    let request = format!("{method} /{id} HTTP/1.1\r\nHost: www.example.test\r\nX-Id: {id}\r\n\r\n");
+                    let request = format!(
+                        "{method} /{id} HTTP/1.1\r\nHost: www.example.test\r\nX-Id: {id}\r\n\r\n"
+                    );
                     if connection.try_send(request.as_bytes()).is_err() {
                         connection = Raw::connect(to);
                         continue;
@@ -115,8 +134,12 @@ fn read_answer(connection: &mut Raw, bodiless: bool) -> Option<String> {
             continue;
         }
         let lower = head.to_ascii_lowercase();
-        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        let length = lower
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length
+            .and_then(|length| length.trim().parse().ok())
+            .unwrap_or(0);
         let chunked = lower.contains("transfer-encoding: chunked");
         let mut body = Vec::new();
         if chunked && !bodiless {
@@ -136,7 +159,11 @@ fn read_answer(connection: &mut Raw, bodiless: bool) -> Option<String> {
             return None;
         }
         let ours = status == 200 && !bodiless;
-        return Some(if ours { String::from_utf8(body).ok()? } else { String::new() });
+        return Some(if ours {
+            String::from_utf8(body).ok()?
+        } else {
+            String::new()
+        });
     }
 }
 
@@ -175,7 +202,11 @@ fn noting(identity: &adit_bench::TlsIdentity, arrivals: &Arrivals) -> Backend {
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let name = stream.conn.server_name().map(str::to_owned);
             let mut arrivals = arrivals.lock().unwrap();
-            arrivals.entry(number).or_insert((name, Vec::new())).1.push(path);
+            arrivals
+                .entry(number)
+                .or_insert((name, Vec::new()))
+                .1
+                .push(path);
             drop(arrivals);
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
             if stream.write_all(answer).is_err() {
@@ -199,7 +230,10 @@ fn connections_are_not_shared_between_settings() {
     for (path, settings) in [
         ("a", format!("serverName: a.internal.test, ca: \"{ca}\"")),
         ("b", format!("serverName: b.internal.test, ca: \"{ca}\"")),
-        ("c", "serverName: a.internal.test, insecure: true".to_owned()),
+        (
+            "c",
+            "serverName: a.internal.test, insecure: true".to_owned(),
+        ),
     ] {
         let _ = writeln!(
             routes,
@@ -219,7 +253,11 @@ fn connections_are_not_shared_between_settings() {
         let alike = paths.windows(2).all(|two| two[0] == two[1]);
         assert!(alike, "one connection served {paths:?}");
         let first = paths[0].as_str();
-        let expected = if first == "/b" { "b.internal.test" } else { "a.internal.test" };
+        let expected = if first == "/b" {
+            "b.internal.test"
+        } else {
+            "a.internal.test"
+        };
         assert_eq!(name.as_deref(), Some(expected));
         kinds.insert(first);
     }

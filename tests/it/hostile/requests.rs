@@ -153,13 +153,19 @@ fn a_request_that_can_be_read_in_two_ways_is_answered_once_and_ends_the_connecti
         assert!(!head.contains("/smuggled"), "a backend was sent {head}");
     }
     // Each refusal is counted by its rule.
-    let counted = site.curl(adit.addr("adm")).get("http://localhost/metrics").text();
+    let counted = site
+        .curl(adit.addr("adm"))
+        .get("http://localhost/metrics")
+        .text();
     for (name, _) in cases() {
         let rule = name.split(' ').next().unwrap_or_default();
         let line = format!("adit_refused_total{{rule=\"{rule}\"");
         // Chunks that are broken end an exchange that had begun.
         let begun = rule.starts_with("D-39") || rule.starts_with("D-4");
-        assert!(!rule.starts_with("D-") || begun || counted.contains(&line), "{rule} is not counted");
+        assert!(
+            !rule.starts_with("D-") || begun || counted.contains(&line),
+            "{rule} is not counted"
+        );
     }
     // The door is none the worse for it.
     site.curl(adit.addr("web"))
