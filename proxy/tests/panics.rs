@@ -91,6 +91,7 @@ fn door(name: &str, role: Role, kind: ListenerKind) -> Arc<ListenerSpec> {
         role,
         binds: vec![([127, 0, 0, 1], 0).into()],
         interface: None,
+        per_source: false,
         kind,
         allow: None,
         deny: CidrSet::default(),

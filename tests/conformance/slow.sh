@@ -40,15 +40,18 @@ attack() {
     read -rt 1 <> <(:) || true
   done
   wait "$attacker" || true
-  local open closed why
-  open=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E '^ *connected: ' | tail -1 | tr -dc 0-9)
-  closed=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E '^ *closed: ' | tail -1 | tr -dc 0-9)
-  why=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | grep -E 'Exit status: ' | tail -1)
-  echo "$name: asked $asked, served $served; of 500 attackers $open are connected, $closed closed; $why"
-  [ "$served" = "$asked" ] || fail "$name: $((asked - served)) of $asked others were not served"
-  [ "${open:-500}" = 0 ] || fail "$name: $open attackers are still connected"
+  local why
+  why=$(sed -E 's/\x1b\[[0-9;]*m//g' "$work/$name.txt" | sed -n 's/^ *Exit status: *//p' | tail -1)
+  echo "$name: asked $asked, served $served; $why"
+  [ "$asked" -gt 0 ] && [ "$served" = "$asked" ] || fail "$name: $((asked - served)) of $asked others were not served"
+  # Ranges are no reason to disconnect anybody: there is no copy for each of them.
+  [ "$name" = ranges ] || [ "$why" = "No open connections left" ] || fail "$name: $why"
   alive
-  say "$name: every attacker was disconnected, everybody else was served"
+  if [ "$name" = ranges ]; then
+    say "$name: everybody else was served"
+  else
+    say "$name: everybody else was served, every attacker was disconnected"
+  fi
 }
 
 attack "slow heads" -H -u "http://localhost:$web/"
