@@ -1,6 +1,7 @@
 //! adit's own events on standard error. The level can change while it runs.
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::reload;
 use tracing_subscriber::{Registry, fmt};
@@ -8,7 +9,7 @@ use tracing_subscriber::{Registry, fmt};
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Changes the level of what is logged.
-pub(crate) struct LevelControl(reload::Handle<LevelFilter, Registry>);
+pub(crate) struct LevelControl(reload::Handle<Targets, Registry>);
 
 /// Installs the subscriber. `None` if there is one already.
 pub(crate) fn install(log: Log) -> Option<LevelControl> {
@@ -43,12 +44,21 @@ impl LevelControl {
     }
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    // The library warns of what any client can cause.
+    let library = if level < LevelFilter::DEBUG {
+        level.min(LevelFilter::ERROR)
+    } else {
+        level
+    };
+    Targets::new()
+        .with_default(level)
+        .with_target("h2", library)
 }

@@ -46,6 +46,8 @@ pub struct Limits {
     pub local_resets: usize,
     /// L-29 `pendingResets`: HTTP/2 streams reset by the client before they were accepted.
     pub pending_resets: usize,
+    /// L-28 to L-39: what HTTP/2 peers may send beside requests.
+    pub http2: Http2Limits,
     /// L-60 `proxyHeaderTimeout`: accept to complete PROXY header.
     pub proxy_header_timeout: Duration,
     /// L-61 `firstByteTimeout`: accept to first byte.
@@ -145,6 +147,7 @@ impl Default for Limits {
             stream_send_buffer: 64 * KIB,
             local_resets: 100,
             pending_resets: 20,
+            http2: Http2Limits::default(),
             proxy_header_timeout: seconds(5),
             first_byte_timeout: seconds(5),
             handshake_timeout: seconds(10),
@@ -182,6 +185,83 @@ impl Default for Limits {
             idle_upstreams: 128,
             idle_upstream_timeout: seconds(60),
             relay_buffer: 32 * KIB,
+        }
+    }
+}
+
+/// What HTTP/2 peers may send beside requests. Where something is rationed by time, one more is
+/// allowed after each refill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// L-28 `localResetRefill`: the refill of `localResets`.
+    pub local_reset_refill: Duration,
+    /// L-29 `resets`: streams that a client resets.
+    pub resets: u32,
+    /// L-29 `resetRefill`: their refill.
+    pub reset_refill: Duration,
+    /// L-29 `resetShareFrom`: streams after which no more than half may be reset within a second.
+    pub reset_share_from: u32,
+    /// L-31 `pings`: PING frames, beside one for each HEADERS or DATA frame that we sent.
+    pub pings: u32,
+    /// L-31 `pingRefill`: their refill.
+    pub ping_refill: Duration,
+    /// L-32 `settingsFrames`: SETTINGS frames.
+    pub settings_frames: u32,
+    /// L-32 `settingsRefill`: their refill.
+    pub settings_refill: Duration,
+    /// L-33 `otherFrames`: PRIORITY frames, and as many of unknown types.
+    pub other_frames: u32,
+    /// L-33 `otherFrameRefill`: their refill.
+    pub other_frame_refill: Duration,
+    /// L-33 `windowUpdates`: WINDOW_UPDATE frames, beside eight for each DATA frame that we sent.
+    pub window_updates: u32,
+    /// L-33 `windowUpdateRefill`: their refill.
+    pub window_update_refill: Duration,
+    /// L-34 `emptyData`: DATA frames without content or end, over a connection's life.
+    pub empty_data: u32,
+    /// L-34 `tinyData`: DATA frames of one to four bytes.
+    pub tiny_data: u32,
+    /// L-34 `tinyDataRefill`: their refill.
+    pub tiny_data_refill: Duration,
+    /// L-34 `smallDataOverhead`: what DATA frames of less than 256 bytes lack, of those that wait.
+    pub small_data_overhead: usize,
+    /// L-35 `streamStallTimeout`: a stream with something to send and no window.
+    pub stream_stall_timeout: Duration,
+    /// L-35 `connectionStallTimeout`: a connection without window.
+    pub connection_stall_timeout: Duration,
+    /// L-38 `glitchesBeforeDrain`: breaches before a graceful end.
+    pub glitches_before_drain: u32,
+    /// L-38 `glitchesBeforeClose`: breaches before an end at once.
+    pub glitches_before_close: u32,
+    /// L-39 `headerBlockTimeout`: a header block that has begun and not ended.
+    pub header_block_timeout: Duration,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        let (seconds, millis) = (Duration::from_secs, Duration::from_millis);
+        Self {
+            local_reset_refill: seconds(10),
+            resets: 100,
+            reset_refill: millis(50),
+            reset_share_from: 500,
+            pings: 20,
+            ping_refill: millis(500),
+            settings_frames: 10,
+            settings_refill: seconds(5),
+            other_frames: 1000,
+            other_frame_refill: millis(5),
+            window_updates: 1000,
+            window_update_refill: millis(5),
+            empty_data: 100,
+            tiny_data: 1000,
+            tiny_data_refill: millis(5),
+            small_data_overhead: 4 * 1024 * 1024,
+            stream_stall_timeout: seconds(30),
+            connection_stall_timeout: seconds(60),
+            glitches_before_drain: 25,
+            glitches_before_close: 50,
+            header_block_timeout: seconds(10),
         }
     }
 }

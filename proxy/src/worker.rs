@@ -119,8 +119,13 @@ impl Worker {
 
     /// Counts a refusal by a rule.
     pub(crate) fn refused(&self, info: &ConnInfo, rule: &'static str) {
-        info.door.stats.refused(self.index, rule);
-        tracing::debug!(rule, listener = %info.door.spec().name, client = %info.client, "refused");
+        self.refused_times(info, rule, 1);
+    }
+
+    /// Counts so many refusals by a rule.
+    pub(crate) fn refused_times(&self, info: &ConnInfo, rule: &'static str, times: u32) {
+        info.door.stats.refused_times(self.index, rule, times);
+        tracing::debug!(rule, times, listener = %info.door.spec().name, client = %info.client, "refused");
     }
 
     /// The current date as a field value.

@@ -12,7 +12,7 @@ use h2::server::SendResponse;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version, header};
 
-use super::stream::{Held, StreamBody};
+use super::stream::StreamBody;
 use crate::error::Side;
 use crate::h1::{Violation, path_and_query};
 use crate::http::body::Body;
@@ -43,7 +43,6 @@ pub(super) fn accept(
     respond: &Rc<RefCell<SendResponse<Bytes>>>,
     secure: bool,
     limits: &Limits,
-    held: Held,
 ) -> Result<Request, Refusal> {
     let (mut parts, stream) = request.into_parts();
     let mut fields = FieldList::from(std::mem::take(&mut parts.headers));
@@ -84,7 +83,7 @@ pub(super) fn accept(
     let body = if stream.is_end_stream() {
         Body::empty()
     } else {
-        let stream = StreamBody::new(stream, Side::Client, idle, Some(held));
+        let stream = StreamBody::new(stream, Side::Client, idle, None);
         Body::stream(stream, length)
     };
     let expects_continue = expects_continue && !body.is_empty();

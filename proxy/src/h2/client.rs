@@ -1,8 +1,9 @@
 //! The client role: requests as streams of shared backend connections.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::Notify;
 
 use super::duplex::Duplex;
+use super::meter::{Meter, Metered, Peer, Rule, Teller, Watch};
 use super::stream::{Held, StreamBody, backend};
 use crate::deadline::Deadline;
 use crate::error::{Error, Side};
@@ -27,6 +29,7 @@ use crate::http::message::{Request, Response, Upgrade};
 use crate::http::upgrade::{self, Upgraded};
 use crate::io::Stream;
 use crate::limits::Limits;
+use crate::upstream::stats::UpstreamStats;
 
 /// A connection that many requests share.
 #[derive(Clone, Debug)]
@@ -66,7 +69,13 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 impl Channel {
     /// Starts HTTP/2 on a new connection.
-    pub(crate) async fn open(stream: Stream, limits: &Limits) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        stream: Stream,
+        limits: &Rc<Limits>,
+        counts: BackendCounts,
+    ) -> Result<Self, Error> {
+        let meter = Rc::new(RefCell::new(Meter::new(Peer::Backend, limits)));
+        let stream = Metered::new(stream, Rc::clone(&meter));
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)
@@ -87,12 +96,16 @@ impl Channel {
             tokio::task::spawn_local(Rc::clone(&introduced).wait(ping));
         }
         let closed = Rc::new(Cell::new(false));
-        let tell = Rc::clone(&closed);
-        tokio::task::spawn_local(async move {
-            // How it ended is reported by the streams that were on it.
-            let _ = connection.await;
-            tell.set(true);
-        });
+        let driver = Driver {
+            connection,
+            meter,
+            counts,
+            closed: Rc::clone(&closed),
+            block: Watch::default(),
+            shut: Watch::default(),
+            limits: Rc::clone(limits),
+        };
+        tokio::task::spawn_local(driver.run());
         Ok(Self {
             send,
             closed,
@@ -120,6 +133,85 @@ impl Channel {
     /// Streams under way.
     pub(crate) fn streams(&self) -> usize {
         self.streams.get()
+    }
+}
+
+/// Where breaches by backends are counted.
+#[derive(Debug)]
+pub(crate) struct BackendCounts {
+    pub stats: Arc<UpstreamStats>,
+    pub worker: usize,
+}
+
+impl Teller for BackendCounts {
+    // Frames are counted where their number says something about strangers.
+    fn frames(&self, _: usize, _: u32) {}
+
+    fn breached(&self, rule: Rule, count: u32) {
+        tracing::debug!(rule = rule.id(), count, "a backend breaks a limit");
+        self.stats.refused(self.worker, rule.id(), count);
+    }
+}
+
+/// Moves a connection on until it ends, or its backend breaks the rules too often.
+struct Driver {
+    connection: h2::client::Connection<Metered, Bytes>,
+    meter: Rc<RefCell<Meter>>,
+    counts: BackendCounts,
+    closed: Rc<Cell<bool>>,
+    block: Watch,
+    shut: Watch,
+    limits: Rc<Limits>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        poll_fn(|cx| {
+            // How it ended is reported by the streams that were on it.
+            if std::pin::Pin::new(&mut self.connection).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            self.poll_breach(cx)
+        })
+        .await;
+    }
+
+    /// Ready when the connection must end; the streams that are on it fail.
+    fn poll_breach(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let standing = {
+            let mut meter = self.meter.borrow_mut();
+            if meter.has_news() {
+                meter.report(&self.counts);
+            }
+            meter.standing()
+        };
+        if standing.stop {
+            return Poll::Ready(());
+        }
+        if standing.drain {
+            self.closed.set(true);
+        }
+        let limits = &self.limits.http2;
+        let block = self
+            .block
+            .poll(standing.block, limits.header_block_timeout, cx);
+        let shut = self
+            .shut
+            .poll(standing.shut, limits.connection_stall_timeout, cx);
+        for (lasted, rule) in [(block, "L-39"), (shut, "L-35")] {
+            if lasted.is_ready() {
+                self.counts.stats.refused(self.counts.worker, rule, 1);
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.closed.set(true);
+        self.meter.borrow_mut().report(&self.counts);
     }
 }
 

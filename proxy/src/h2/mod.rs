@@ -6,9 +6,12 @@
 
 mod accept;
 pub(crate) mod client;
+mod connection;
 mod duplex;
+mod meter;
 pub(crate) mod server;
 mod stream;
 
 pub(crate) use duplex::Duplex;
+pub(crate) use meter::KINDS;
 pub(crate) use stream::StreamBody;

@@ -1,18 +1,19 @@
-//! The server role: streams of one client connection, each a task of its own.
+//! The server role: the streams of a client connection, each a task of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Method, StatusCode, header};
 
 use super::accept::{Refusal, accept};
+use super::connection::{Place, ServerConnection};
 use super::duplex::Duplex;
-use super::stream::Held;
+use super::meter::Meter;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::http::body::{Body, Frame};
@@ -27,151 +28,21 @@ use crate::worker::{Live, Worker};
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(stream: Stream, info: Rc<ConnInfo>, live: Rc<Live>) {
-    let limits = live.worker().limits();
-    let handshake = builder(&limits).handshake::<_, Bytes>(stream);
-    let Ok(Ok(connection)) = tokio::time::timeout(limits.handshake_timeout, handshake).await else {
+    let started = ServerConnection::start(stream, &info, &live).await;
+    let Some(mut connection) = started else {
         return;
     };
-    let mut connection = ServerConnection {
-        connection,
-        pings: None,
-        streams: Rc::default(),
-        idle: Deadline::default(),
-        served: 0,
-        closing: false,
-        limits,
-    };
-    connection.pings = connection.connection.ping_pong().map(Pings::new);
-    connection.idle.arm(connection.limits.idle_streams_timeout);
-    while let Some((request, respond)) = connection.next(&live).await {
+    while let Some(((request, respond), place)) = connection.next(&live).await {
         live.count_request();
         let stream = ServerStream {
             respond: Rc::new(RefCell::new(respond)),
             info: Rc::clone(&info),
             live: Rc::clone(&live),
             worker: Rc::clone(live.worker()),
+            meter: Rc::clone(connection.meter()),
+            _place: place,
         };
-        let held = Held::new(&connection.streams);
-        tokio::task::spawn_local(stream.serve(request, held));
-    }
-}
-
-fn builder(limits: &Limits) -> h2::server::Builder {
-    let mut builder = h2::server::Builder::new();
-    builder
-        .max_concurrent_streams(limits.concurrent_streams)
-        .initial_window_size(limits.stream_window)
-        .initial_connection_window_size(limits.connection_window)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_send_buffer_size(limits.stream_send_buffer)
-        .max_local_error_reset_streams(Some(limits.local_resets))
-        .max_pending_accept_reset_streams(limits.pending_resets)
-        .enable_connect_protocol();
-    builder
-}
-
-struct ServerConnection {
-    connection: h2::server::Connection<Stream, Bytes>,
-    pings: Option<Pings>,
-    streams: Rc<Cell<usize>>,
-    idle: Deadline,
-    served: u32,
-    closing: bool,
-    limits: Rc<Limits>,
-}
-
-type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
-
-impl ServerConnection {
-    /// The next stream; `None` ends the connection.
-    async fn next(&mut self, live: &Live) -> Option<Accepted> {
-        poll_fn(|cx| {
-            if !self.closing && live.poll_closing(cx).is_ready() {
-                self.close();
-            }
-            let accepted = match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok(accepted))) => accepted,
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
-                Poll::Pending => return self.poll_quiet(cx).map(|()| None),
-            };
-            self.served += 1;
-            if self.served >= self.limits.streams_per_connection && !self.closing {
-                self.close();
-            }
-            Poll::Ready(Some(accepted))
-        })
-        .await
-    }
-
-    fn close(&mut self) {
-        self.closing = true;
-        self.connection.graceful_shutdown();
-        // The last GOAWAY waits for an answer that may never come.
-        self.idle.arm(self.limits.ping_timeout);
-    }
-
-    /// Ready when the peer no longer answers (L-66); closes a connection without streams (L-65).
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let busy = self.connection.has_streams();
-        while self.idle.poll(cx).is_ready() {
-            match (busy, self.closing) {
-                (true, true) => self.idle.arm(self.limits.ping_timeout),
-                (true, false) => self.idle.arm(self.limits.idle_streams_timeout),
-                (false, true) => return Poll::Ready(()),
-                (false, false) => {
-                    self.close();
-                    cx.waker().wake_by_ref();
-                }
-            }
-        }
-        match &mut self.pings {
-            Some(pings) => pings.poll_dead(cx, busy, &self.limits),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// Keep-alive pings.
-struct Pings {
-    channel: PingPong,
-    timer: Deadline,
-    waiting: bool,
-    armed: bool,
-}
-
-impl Pings {
-    fn new(pings: PingPong) -> Self {
-        Self {
-            channel: pings,
-            timer: Deadline::default(),
-            waiting: false,
-            armed: false,
-        }
-    }
-
-    fn poll_dead(&mut self, cx: &mut Context<'_>, busy: bool, limits: &Limits) -> Poll<()> {
-        if self.waiting && self.channel.poll_pong(cx).is_ready() {
-            self.waiting = false;
-            self.armed = false;
-        }
-        if !self.armed && busy {
-            self.armed = true;
-            self.timer.arm(limits.ping_interval);
-        }
-        while self.timer.poll(cx).is_ready() {
-            if self.waiting {
-                return Poll::Ready(());
-            }
-            self.armed = false;
-            if busy && self.channel.send_ping(Ping::opaque()).is_ok() {
-                self.waiting = true;
-                self.armed = true;
-                self.timer.arm(limits.ping_timeout);
-                // Registers for the answer.
-                let _ = self.channel.poll_pong(cx);
-            }
-        }
-        Poll::Pending
+        tokio::task::spawn_local(stream.serve(request));
     }
 }
 
@@ -180,13 +51,16 @@ struct ServerStream {
     info: Rc<ConnInfo>,
     live: Rc<Live>,
     worker: Rc<Worker>,
+    meter: Rc<RefCell<Meter>>,
+    /// Held until nothing is at work any more (L-30).
+    _place: Place,
 }
 
 impl ServerStream {
-    async fn serve(self, request: http::Request<RecvStream>, held: Held) {
+    async fn serve(self, request: http::Request<RecvStream>) {
         let limits = self.worker.limits();
         let secure = self.info.tls.is_some();
-        let mut request = match accept(request, &self.respond, secure, &limits, held) {
+        let mut request = match accept(request, &self.respond, secure, &limits) {
             Ok(request) => request,
             Err(refusal) => return self.refuse(refusal),
         };
@@ -230,10 +104,12 @@ impl ServerStream {
         match refusal {
             Refusal::Malformed(violation) => {
                 self.worker.refused(&self.info, violation.rule());
+                self.meter.borrow_mut().malformed();
                 respond.send_reset(Reason::PROTOCOL_ERROR);
             }
             Refusal::Refused(violation) => {
                 self.worker.refused(&self.info, violation.rule());
+                self.meter.borrow_mut().refused();
                 let mut response = http::Response::new(());
                 *response.status_mut() = violation.status();
                 let _ = respond.send_response(response, true);
@@ -278,6 +154,9 @@ impl ServerStream {
         if let Err(error) = &sent
             && !matches!(error, Error::ClientGone)
         {
+            if matches!(error, Error::ClientTimeout) {
+                self.worker.refused(&self.info, "L-35");
+            }
             // The client must be able to tell (D-92).
             send.send_reset(Reason::INTERNAL_ERROR);
         }
@@ -307,7 +186,7 @@ async fn pump(
     limits: &Limits,
 ) -> Result<(), Error> {
     let mut left = length.unwrap_or(u64::MAX);
-    let mut stall = Deadline::default();
+    let mut stall = Stall::default();
     loop {
         let frame = poll_fn(|cx| match body.poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
@@ -341,35 +220,54 @@ async fn pump(
     }
 }
 
-/// Sends one piece as the windows allow; a window that stays shut ends the stream (L-35).
-pub(super) async fn send_all(
+/// A window that stays shut, or opens by next to nothing (L-35).
+#[derive(Debug, Default)]
+struct Stall {
+    deadline: Deadline,
+    /// What was sent since the deadline was set.
+    sent: usize,
+}
+
+impl Stall {
+    /// Less than this is no progress.
+    const STEP: usize = 1024;
+
+    fn begin(&mut self, limits: &Limits) {
+        if !self.deadline.is_armed() || self.sent >= Self::STEP {
+            self.deadline.arm(limits.http2.stream_stall_timeout);
+            self.sent = 0;
+        }
+    }
+}
+
+/// Sends one piece as the windows allow.
+async fn send_all(
     send: &mut SendStream<Bytes>,
     mut data: Bytes,
     end: bool,
-    stall: &mut Deadline,
+    stall: &mut Stall,
     limits: &Limits,
 ) -> Result<(), Error> {
     while !data.is_empty() {
         send.reserve_capacity(data.len());
         if send.capacity() == 0 {
-            stall.arm(limits.write_timeout);
+            stall.begin(limits);
             poll_fn(|cx| match poll_window(send, cx) {
-                Poll::Pending => stall.poll(cx).map(|()| Err(Error::ClientTimeout)),
+                Poll::Pending => stall.deadline.poll(cx).map(|()| Err(Error::ClientTimeout)),
                 ready @ Poll::Ready(_) => ready,
             })
             .await?;
         }
         let piece = data.split_to(send.capacity().min(data.len()));
+        stall.sent += piece.len();
         let last = end && data.is_empty();
         send.send_data(piece, last).map_err(|_| Error::ClientGone)?;
     }
+    stall.deadline.disarm();
     Ok(())
 }
 
-pub(super) fn poll_window(
-    send: &mut SendStream<Bytes>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Error>> {
+fn poll_window(send: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
     while send.capacity() == 0 {
         match ready!(send.poll_capacity(cx)) {
             Some(Ok(_)) => {}

@@ -311,7 +311,7 @@ impl Sending<'_> {
         let limits = &self.current.limits;
         if self.compiled.upstream.spec().proxy_protocol.is_some() {
             let stream = self.dial(place, trail).await?;
-            return h2::client::Channel::open(stream, limits).await;
+            return h2::client::Channel::open(stream, limits, self.counts()).await;
         }
         let pool = &self.worker.pool;
         let endpoint = place.endpoint().id();
@@ -331,9 +331,16 @@ impl Sending<'_> {
                 continue;
             };
             let stream = self.dial(place, trail).await?;
-            let channel = h2::client::Channel::open(stream, limits).await?;
+            let channel = h2::client::Channel::open(stream, limits, self.counts()).await?;
             pool.add_channel(endpoint, channel.clone());
             return Ok(channel);
+        }
+    }
+
+    fn counts(&self) -> h2::client::BackendCounts {
+        h2::client::BackendCounts {
+            stats: Arc::clone(self.compiled.upstream.stats()),
+            worker: self.worker.index,
         }
     }
 

@@ -1,15 +1,13 @@
 //! What is counted of a door: connections, TLS handshakes and refusals.
 //!
-//! Every refusal has the id of the rule that made it (O-01), in one counter per rule and door. The
-//! counters of rules are found without a lock: each worker's shard has a short list that only grows.
+//! Every refusal has the id of the rule that made it (O-01), in one counter per rule and door.
 
 use std::sync::{Arc, OnceLock};
 
 use super::family::{OTHER, label};
+use super::refusals::{self, Refusals};
 use super::shard::{Counter, PerWorker};
-
-/// Rules that one door can count; there are fewer ids than that.
-const RULES: usize = 128;
+use crate::h2;
 
 /// How a TLS handshake ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,37 +96,7 @@ struct ListenerShard {
     closed: Counter,
     handshakes: [[Counter; HandshakeVersion::ALL.len()]; Handshake::ALL.len()],
     refused: OnceLock<Refusals>,
-}
-
-/// Counters by rule: slots are taken in order and never given back.
-#[derive(Debug)]
-struct Refusals(Box<[(OnceLock<&'static str>, Counter)]>);
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self(
-            (0..RULES)
-                .map(|_| (OnceLock::new(), Counter::default()))
-                .collect(),
-        )
-    }
-}
-
-impl Refusals {
-    fn count(&self, rule: &'static str) {
-        for (name, counter) in &self.0 {
-            if *name.get_or_init(|| rule) == rule {
-                counter.increment();
-                return;
-            }
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0
-            .iter()
-            .map_while(|(name, counter)| Some((*name.get()?, counter.value())))
-    }
+    h2_frames: [Counter; h2::KINDS.len()],
 }
 
 impl ListenerStats {
@@ -167,38 +135,41 @@ impl ListenerStats {
 
     /// Counts a refusal by the id of the rule that made it (O-01).
     pub fn refused(&self, worker: usize, rule: &'static str) {
-        self.shards
-            .of(worker)
+        self.refused_times(worker, rule, 1);
+    }
+
+    /// Counts so many refusals.
+    pub fn refused_times(&self, worker: usize, rule: &'static str, times: u32) {
+        let shard = self.shards.of(worker);
+        shard
             .refused
             .get_or_init(Refusals::default)
-            .count(rule);
+            .count(rule, times);
+    }
+
+    /// Counts HTTP/2 frames from clients, of one type.
+    pub(crate) fn h2_frames(&self, worker: usize, kind: usize, count: u32) {
+        if let Some(counter) = self.shards.of(worker).h2_frames.get(kind) {
+            counter.add(u64::from(count));
+        }
     }
 
     /// The counters of this moment.
     pub fn read(&self) -> ListenerReading {
         let opened = self.shards.sum(|shard| shard.opened.value());
         let closed = self.shards.sum(|shard| shard.closed.value());
-        let mut refused: Vec<(&'static str, u64)> = Vec::new();
-        for shard in self.shards.iter() {
-            for (rule, count) in shard
-                .refused
-                .get()
-                .iter()
-                .flat_map(|refusals| refusals.iter())
-            {
-                match refused.iter_mut().find(|(known, _)| *known == rule) {
-                    Some((_, total)) => *total += count,
-                    None => refused.push((rule, count)),
-                }
-            }
-        }
-        refused.sort_unstable();
+        let refused = refusals::sum(self.shards.iter().map(|shard| &shard.refused));
         ListenerReading {
             name: self.name.clone(),
             connections: opened,
             active: opened.saturating_sub(closed),
             handshakes: self.read_handshakes(),
             refused,
+            h2_frames: std::array::from_fn(|kind| {
+                let count =
+                    |shard: &ListenerShard| shard.h2_frames.get(kind).map_or(0, Counter::value);
+                self.shards.sum(count)
+            }),
         }
     }
 
@@ -253,6 +224,8 @@ pub struct ListenerReading {
     pub handshakes: Vec<(Handshake, HandshakeVersion, u64)>,
     /// Refusals by rule, in the order of the ids.
     pub refused: Vec<(&'static str, u64)>,
+    /// HTTP/2 frames that came, by type.
+    pub h2_frames: [u64; h2::KINDS.len()],
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod family;
 mod histogram;
 mod listener;
 mod process;
+pub(crate) mod refusals;
 mod registry;
 mod render;
 mod route;

@@ -285,6 +285,8 @@ pub struct UpstreamReading {
     pub retries: u64,
     /// Ejections.
     pub ejections: u64,
+    /// Breaches of HTTP/2's limits by its backends, in the order of the ids.
+    pub refused: Vec<(&'static str, u64)>,
     /// Whether a name is served from its last good answer.
     pub dns_stale: bool,
 }
@@ -309,6 +311,7 @@ impl UpstreamReading {
         self.connect = stats.connect_times();
         self.retries = stats.retries();
         self.ejections = stats.ejections();
+        self.refused = stats.refusals();
         self.dns_stale = stats.dns_stale();
     }
 

@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::outlier::FailureKind;
+use crate::metrics::refusals::{self, Refusals};
 use crate::metrics::{Counter, Histogram, HistogramReading, PerWorker};
 use crate::overload::Queue;
 
@@ -35,6 +36,7 @@ pub struct UpstreamStats {
 struct UpstreamShard {
     connect: Histogram,
     retries: Counter,
+    refused: OnceLock<Refusals>,
 }
 
 impl UpstreamStats {
@@ -62,6 +64,20 @@ impl UpstreamStats {
     /// Counts a further attempt of a request.
     pub fn retried(&self, worker: usize) {
         self.shards.of(worker).retries.increment();
+    }
+
+    /// Counts breaches of a limit by a backend (O-01).
+    pub fn refused(&self, worker: usize, rule: &'static str, times: u32) {
+        let shard = self.shards.of(worker);
+        shard
+            .refused
+            .get_or_init(Refusals::default)
+            .count(rule, times);
+    }
+
+    /// Breaches so far, in the order of the ids.
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        refusals::sum(self.shards.iter().map(|shard| &shard.refused))
     }
 
     pub(super) fn ejected(&self) {

@@ -3,6 +3,7 @@
 //! Each case is one way in which two programs have been made to disagree on where a message ends.
 //! The answer is always the same: one error, and the connection is over.
 
+mod h2_floods;
 mod limits;
 mod poisoning;
 mod requests;

@@ -10,6 +10,7 @@ pub(crate) mod bridge;
 pub(crate) mod curl;
 pub(crate) mod grpc;
 pub(crate) mod h2client;
+pub(crate) mod h2raw;
 pub(crate) mod load;
 pub(crate) mod netns;
 pub(crate) mod pki;

@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use page::Page;
 
+use crate::h2;
 use crate::metrics::process;
 use crate::metrics::registry::{EndpointReading, Reading, UpstreamReading};
 use crate::metrics::route::CODE_CLASSES;
@@ -134,6 +135,19 @@ fn listeners(page: &mut Page, reading: &Reading) {
             page.sample("adit_refused_total", &labels, count);
         }
     }
+    page.family(
+        "adit_h2_frames_total",
+        "counter",
+        "HTTP/2 frames from clients, by type.",
+    );
+    for listener in &reading.listeners {
+        for (kind, count) in h2::KINDS.into_iter().zip(listener.h2_frames) {
+            if count > 0 {
+                let labels = [("type", kind), ("listener", &*listener.name)];
+                page.sample("adit_h2_frames_total", &labels, count);
+            }
+        }
+    }
 }
 
 fn routes(page: &mut Page, reading: &Reading) {
@@ -206,6 +220,17 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamReading]) {
             &[("upstream", &upstream.name)],
             upstream.retries,
         );
+    }
+    page.family(
+        "adit_upstream_refused_total",
+        "counter",
+        "Breaches of limits of HTTP/2 by backends, by rule.",
+    );
+    for upstream in upstreams {
+        for (rule, count) in &upstream.refused {
+            let labels = [("rule", *rule), ("upstream", &*upstream.name)];
+            page.sample("adit_upstream_refused_total", &labels, count);
+        }
     }
     page.family(
         "adit_ejections_total",

@@ -86,6 +86,7 @@ fn what_happens_is_shown() {
     let open = listener.connection(1);
     listener.handshake(0, Handshake::Resumed, HandshakeVersion::V1_3);
     listener.refused(0, "D-30");
+    listener.h2_frames(1, 6, 9);
     metrics.panicked(0);
     metrics.foreign_tunnel(2);
     let samples = parse(&metrics.render());
@@ -123,6 +124,10 @@ fn what_happens_is_shown() {
             "adit_refused_total{rule=\"D-30\",listener=\"lan\"}".into(),
             1.0,
         ),
+        (
+            "adit_h2_frames_total{type=\"ping\",listener=\"lan\"}".into(),
+            9.0,
+        ),
         ("adit_panics_total".into(), 1.0),
         ("adit_foreign_tunnel_requests_total".into(), 1.0),
     ] {
@@ -148,6 +153,7 @@ fn an_upstream_and_its_successor_are_one() {
     }
     old.stats().connected(0, Duration::from_millis(2));
     old.stats().retried(0);
+    old.stats().refused(0, "L-31", 3);
 
     let mut spec = (**old.spec()).clone();
     spec.targets.truncate(1);
@@ -164,6 +170,10 @@ fn an_upstream_and_its_successor_are_one() {
             5.0,
         ),
         (format!("adit_upstream_healthy{{{first}}}"), 1.0),
+        (
+            "adit_upstream_refused_total{rule=\"L-31\",upstream=\"app\"}".into(),
+            3.0,
+        ),
         (
             "adit_upstream_connect_seconds_count{upstream=\"app\"}".into(),
             1.0,

@@ -5,7 +5,7 @@
 use super::super::{DAY, HOUR, Kind, MILLISECOND, key};
 use super::{Row, Slot};
 
-const TIME: Kind = Kind::Duration {
+pub(super) const TIME: Kind = Kind::Duration {
     min: MILLISECOND,
     max: HOUR,
 };
