@@ -12,7 +12,7 @@ use std::time::Duration;
 use adit_route::table::{HostEntry, HostTable, RouteTable, RuleEntry};
 use adit_route::{
     Action, ExposureRules, FixedResponse, HostPattern, HostRoutes, HostTls, Place, Protocol, Role,
-    Rule, UpstreamSpec,
+    Rule, UpstreamSpec, profile,
 };
 
 use crate::blueprint::{Blueprint, ListenerKind, ListenerSpec};
@@ -144,9 +144,7 @@ impl Snapshot {
             errors: Vec::new(),
         };
         let without_sni = builder.without_sni();
-        let entries: Vec<_> = blueprint
-            .routes
-            .hosts
+        let entries: Vec<_> = profile::expanded(&blueprint.routes.hosts)
             .iter()
             .filter_map(|host| builder.host(host))
             .collect();
@@ -375,9 +373,13 @@ impl Builder<'_> {
         };
         let plan = rule.policies.as_ref().map(|policies| {
             let foundations = self.foundations;
+            let blueprint = self.blueprint;
             let mut upstream = |spec: &Arc<UpstreamSpec>| self.upstream(spec, &rule.place);
             let mut compiling = Compiling {
                 profile: host.profile,
+                pattern: &host.pattern,
+                location: rule.path.as_str(),
+                certificates: &blueprint.certificates,
                 upstreams: &mut upstream,
                 memory: &foundations.memory,
             };

@@ -11,7 +11,10 @@ pub mod exposure;
 mod field_list;
 pub mod host;
 pub mod path;
+pub mod pattern;
 pub mod policy;
+pub mod profile;
+
 pub mod rule;
 pub mod spelling;
 pub mod table;
@@ -21,6 +24,7 @@ pub use cidr::CidrSet;
 pub use exposure::{Class, ExposureRule, ExposureRules, Role, Verdict};
 pub use field_list::FieldList;
 pub use host::{CanonicalHost, HostError, HostPattern};
+pub use pattern::{Groups, Pattern, PatternError, Syntax};
 pub use policy::{Policies, Template};
 pub use rule::{
     Action, ClientAuth, Conditions, FieldMatch, FixedResponse, HostRoutes, HostTls, PathMatch,

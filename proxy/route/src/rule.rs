@@ -13,6 +13,7 @@ use regex::Regex;
 
 use crate::field_list::FieldList;
 use crate::host::HostPattern;
+use crate::pattern::Pattern;
 use crate::policy::{AppRoot, Policies};
 use crate::upstream::UpstreamSpec;
 
@@ -130,8 +131,8 @@ pub enum PathMatch {
     Exact(Arc<str>),
     /// Whole path elements: `/api` covers `/api` and `/api/x`, never `/apix` (N-11).
     Prefix(Arc<str>),
-    /// A regular expression over the canonical path, anchored at its start by the source if wanted.
-    Regex(Regex),
+    /// An expression, anchored at the beginning of the path by the source if wanted.
+    Regex(Pattern),
 }
 
 impl PathMatch {

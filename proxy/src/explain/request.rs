@@ -374,6 +374,7 @@ impl<'a> Walk<'a> {
             client: handle::forwarded_client(asked.info, asked.request)
                 .unwrap_or_else(|| asked.info.client.ip()),
             target: &asked.request.target,
+            location: plan.location(),
             user: None,
         };
         for step in plan.steps() {

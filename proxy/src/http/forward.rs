@@ -11,7 +11,7 @@ use crate::error::{Attempt, Error, Side};
 use crate::h1;
 use crate::h1::client::Terms;
 use crate::h2;
-use crate::http::handle::{Serving, cookie, is_idempotent};
+use crate::http::handle::{Authority, Serving, cookie, is_idempotent};
 use crate::http::message::{Request, Response};
 use crate::http::upgrade::Upgraded;
 use crate::info::ConnInfo;
@@ -34,6 +34,7 @@ pub(crate) async fn forward(
         current,
         info,
         route,
+        authority,
     } = serving;
     worker.retries.request();
     let compiled = share(worker, route).ok_or(Error::NoEndpoint)?;
@@ -57,6 +58,7 @@ pub(crate) async fn forward(
             current,
             info,
             route,
+            authority,
             compiled,
             repeatable,
             fresh,
@@ -215,6 +217,7 @@ struct Sending<'a> {
     current: &'a Rc<Current>,
     info: &'a ConnInfo,
     route: &'a CompiledRoute,
+    authority: Option<&'a Authority>,
     compiled: &'a CompiledUpstream,
     repeatable: bool,
     /// Whether idle connections are passed over.
@@ -232,6 +235,10 @@ impl Sending<'_> {
         let fields = std::mem::take(&mut request.headers);
         let target = request.target.clone();
         let host = request.host.clone();
+        let (host, port) = match self.authority {
+            Some((host, port)) => (host, *port),
+            None => (&host, request.port),
+        };
         let terms = Terms {
             scratch: &self.worker.scratch,
             limits: &self.current.limits,
@@ -239,7 +246,7 @@ impl Sending<'_> {
             idle: self.route.idle,
             headers: &fields,
             host: host.as_str(),
-            port: request.port,
+            port,
             target: target.as_str(),
         };
         let result = if place.endpoint().protocol().is_h2() {

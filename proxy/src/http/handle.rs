@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use adit_route::table::{HostTable, RequestView, Selection};
-use adit_route::{Role, Verdict};
+use adit_route::{CanonicalHost, Role, Verdict};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::blueprint::{ForeignTunnel, HttpsRedirect, ListenerKind};
@@ -65,6 +65,7 @@ pub(crate) async fn handle(
         current: &current,
         info,
         route: &route,
+        authority: None,
     };
     if let Some(plan) = &route.plan {
         return Box::pin(policy::serve(serving, plan, request, admitted, trail)).await;
@@ -88,7 +89,12 @@ pub(crate) struct Serving<'a> {
     pub current: &'a Rc<Current>,
     pub info: &'a Rc<ConnInfo>,
     pub route: &'a Arc<CompiledRoute>,
+    /// The host that the backend is asked for; `None` is that of the client.
+    pub authority: Option<&'a Authority>,
 }
+
+/// A host with the port that is named beside it.
+pub(crate) type Authority = (CanonicalHost, Option<u16>);
 
 /// Does what the route does. The forwarding fields of the request are set.
 pub(crate) async fn act(

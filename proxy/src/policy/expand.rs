@@ -1,41 +1,61 @@
 //! What the variables of a template stand for in a request (section 2.14).
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use adit_route::Groups;
 use adit_route::policy::template::Part;
 use adit_route::policy::{Template, Variable};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
-use regex::Captures;
 
 use super::passage::Scene;
 use crate::http::handle::cookie;
 use crate::http::headers;
 
-/// The text of a template. A variable that the request does not have is empty, as is a group that
-/// found nothing. Bytes of fields that are no UTF-8 become U+FFFD.
-pub(crate) fn expand(
+/// The text of a template. A variable that the request does not have is empty. Bytes of fields that
+/// are no UTF-8 become U+FFFD.
+pub(crate) fn expand(template: &Template, scene: &Scene<'_>) -> String {
+    expand_with(template, scene, None)
+}
+
+/// The text of a template beside an expression. A group that found nothing is empty.
+pub(super) fn expand_with(
     template: &Template,
     scene: &Scene<'_>,
-    captures: Option<&Captures<'_>>,
+    groups: Option<&Groups<'_>>,
 ) -> String {
     if let Some(text) = template.as_literal() {
         return text.to_owned();
     }
     let mut out = String::with_capacity(64);
     for part in template.parts() {
-        match part {
-            Part::Text(text) => out.push_str(text),
-            Part::Variable(variable) => value(variable, scene, &mut out),
-            Part::Capture(group) => {
-                let found = captures.and_then(|found| found.get(usize::from(*group)));
-                out.push_str(found.map_or("", |found| found.as_str()));
-            }
-        }
+        expand_part(part, scene, groups, &mut out);
     }
     out
 }
+
+/// The text of one piece.
+pub(super) fn expand_part(
+    part: &Part,
+    scene: &Scene<'_>,
+    groups: Option<&Groups<'_>>,
+    out: &mut String,
+) {
+    match part {
+        Part::Text(text) => out.push_str(text),
+        Part::Variable(variable) => value(variable, scene, out),
+        Part::Capture(group) => {
+            out.push_str(groups.map_or("", |groups| groups.group(usize::from(*group))));
+        }
+    }
+}
+
+static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+});
 
 fn value(variable: &Variable, scene: &Scene<'_>, out: &mut String) {
     let request = scene.request;
@@ -46,6 +66,12 @@ fn value(variable: &Variable, scene: &Scene<'_>, out: &mut String) {
             out.push_str(request.host.as_str());
             if let Some(port) = request.port {
                 let _ = write!(out, ":{port}");
+            }
+        }
+        Variable::IsRequestPort => out.push_str(if request.port.is_some() { ":" } else { "" }),
+        Variable::RequestPort => {
+            if let Some(port) = request.port {
+                let _ = write!(out, "{port}");
             }
         }
         Variable::Field(name) => field(scene, name, out),
@@ -67,6 +93,9 @@ fn value(variable: &Variable, scene: &Scene<'_>, out: &mut String) {
         Variable::ServerPort => {
             let _ = write!(out, "{}", scene.info.local.port());
         }
+        Variable::PassPort => field(scene, &headers::X_FORWARDED_PORT, out),
+        Variable::Hostname => out.push_str(&HOSTNAME),
+        Variable::LocationPath => out.push_str(scene.location),
         Variable::ContentType => field(scene, &CONTENT_TYPE, out),
         Variable::ContentLength => match request.body.length() {
             Some(length) if length > 0 => {

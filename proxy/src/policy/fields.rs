@@ -19,7 +19,7 @@ impl<'a> Edits<'a> {
     /// Expands the values. A value that a variable makes unfit for a field becomes empty.
     pub(super) fn of(edits: &'a FieldEdits, scene: &Scene<'_>) -> Self {
         let templates = edits.set.iter().chain(&edits.add);
-        let value = |(_, template): &(HeaderName, _)| match &expand(template, scene, None) {
+        let value = |(_, template): &(HeaderName, _)| match &expand(template, scene) {
             text if text.is_empty() => HeaderValue::from_static(""),
             text => HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("")),
         };

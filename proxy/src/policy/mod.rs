@@ -6,13 +6,17 @@
 //! policies has no plan, and pays for one comparison. `explain` asks the same steps.
 
 mod access;
+mod cookies;
+mod cors;
 mod expand;
 mod fields;
+mod https;
 mod memory;
 mod passage;
 mod plan;
 mod rate;
 mod redirect;
+mod rewrite;
 mod serve;
 mod step;
 

@@ -1,9 +1,12 @@
 //! A request on its way through a plan: what the steps know of it, and what they leave behind.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use adit_route::CanonicalHost;
+use http::HeaderValue;
 use http::uri::PathAndQuery;
 
 use super::rate::Place;
@@ -18,10 +21,14 @@ pub(crate) struct Passage<'a> {
     pub client: IpAddr,
     /// Path and query as the client sent them.
     pub target: PathAndQuery,
+    /// The path of the rule, as it was written.
+    pub location: &'a str,
     /// Who basic authentication let in.
     pub user: Option<Arc<str>>,
     /// The client's place among its requests in progress.
     pub place: Option<Place>,
+    /// The origin that may read the answer, if there is one.
+    pub origin: Option<HeaderValue>,
 }
 
 /// What variables and decisions may depend on.
@@ -31,6 +38,7 @@ pub(crate) struct Scene<'a> {
     pub request: &'a Request,
     pub client: IpAddr,
     pub target: &'a PathAndQuery,
+    pub location: &'a str,
     pub user: Option<&'a str>,
 }
 
@@ -44,17 +52,30 @@ impl<'a> Passage<'a> {
             request,
             client: self.client,
             target: &self.target,
+            location: self.location,
             user: self.user.as_deref(),
         }
     }
 }
 
 impl Scene<'_> {
+    /// The host that the client asked for, as far as a trusted proxy knows it better than we do, and
+    /// without a port (RED-02). Asked after the forwarding fields were set.
+    pub(crate) fn public_host(&self) -> Cow<'_, str> {
+        let forwarded = self.request.headers.get(headers::X_FORWARDED_HOST);
+        let forwarded = forwarded.filter(|_| self.info.trusts_forwarding());
+        let named = forwarded.and_then(|host| CanonicalHost::parse_authority(host.as_bytes()).ok());
+        match named {
+            Some((host, _)) => Cow::Owned(host.as_str().to_owned()),
+            None => Cow::Borrowed(self.request.host.as_str()),
+        }
+    }
+
     /// The scheme that the client used, as far as a trusted proxy knows it better than we do. Asked
     /// after the forwarding fields were set.
     pub(crate) fn scheme(&self) -> &'static str {
         let forwarded = self.request.headers.get(headers::X_FORWARDED_PROTO);
-        match forwarded.map(http::HeaderValue::as_bytes) {
+        match forwarded.map(HeaderValue::as_bytes) {
             Some(b"https") => "https",
             Some(b"http") => "http",
             _ if self.info.tls.is_some() => "https",

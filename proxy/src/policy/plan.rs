@@ -2,24 +2,41 @@
 
 use std::sync::Arc;
 
-use adit_route::policy::{Bandwidth, FieldEdits};
-use adit_route::{Policies, Profile, UpstreamSpec};
+use adit_route::policy::{Bandwidth, CookieEdits, FieldEdits, Hsts, LocationEdit, Template};
+use adit_route::{HostPattern, Policies, Profile, UpstreamSpec};
+use http::HeaderValue;
 
 use super::access::Addresses;
+use super::cors::CompiledCors;
+use super::https::Upgrade;
 use super::memory::Memory;
 use super::rate::Rate;
+use super::rewrite::Rewriting;
 use super::step::Step;
 use crate::snapshot::CompiledUpstream;
+use crate::tls::CertificateSet;
 
 /// What a route does to its requests and responses.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Path of the rule, as it was written.
+    pub(super) location: Arc<str>,
     /// Before forwarding, in the order of the profile.
     pub(super) steps: Box<[Step]>,
     /// Towards the backend.
     pub(super) request_fields: FieldEdits,
+    /// `Host` towards the backend.
+    pub(super) upstream_host: Option<Template>,
+    /// Cookies of the backend.
+    pub(super) cookies: CookieEdits,
+    /// Places that the backend names.
+    pub(super) locations: Vec<LocationEdit>,
+    /// Who may read the answers.
+    pub(super) cors: Option<Arc<CompiledCors>>,
     /// Towards the client.
     pub(super) response_fields: FieldEdits,
+    /// `Strict-Transport-Security`.
+    pub(super) hsts: Option<HeaderValue>,
     /// How fast responses leave.
     pub(super) bandwidth: Option<Bandwidth>,
 }
@@ -28,6 +45,12 @@ pub(crate) struct Plan {
 pub(crate) struct Compiling<'a> {
     /// The reading of the host.
     pub profile: Profile,
+    /// The hosts.
+    pub pattern: &'a HostPattern,
+    /// Path of the rule, as it was written.
+    pub location: &'a str,
+    /// The certificates of this generation.
+    pub certificates: &'a Arc<CertificateSet>,
     /// Upstreams beside that of the rule.
     #[expect(dead_code, reason = "asked for by policies that ask servers")]
     pub upstreams: &'a mut UpstreamCompiler<'a>,
@@ -43,9 +66,17 @@ pub(crate) type UpstreamCompiler<'a> =
 impl Plan {
     /// Compiles policies.
     pub(crate) fn compile(policies: &Policies, with: &mut Compiling<'_>) -> Self {
+        let cors = policies.cors.as_ref();
+        let cors = cors.map(|cors| Arc::new(CompiledCors::compile(cors, with.profile)));
+        let https = policies.https.as_ref();
+        let https = https.and_then(|https| Upgrade::compile(https, with));
+        let rewrite = policies.rewrite.as_ref().map(Rewriting::compile);
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(policies.closed.clone().map(Step::Closed));
+        steps.extend(cors.clone().map(Step::Preflight));
         steps.extend(policies.redirect.clone().map(Step::Redirect));
+        steps.extend(rewrite.map(Step::Rewrite));
+        steps.extend(https.map(Step::Https));
         let rate = policies.rate.as_ref();
         let counted = rate.and_then(|rate| Rate::compile(rate, &with.memory.zones));
         steps.extend(counted.map(Step::Rate));
@@ -54,10 +85,16 @@ impl Plan {
         steps.extend(lists.map(Step::Addresses));
         steps.sort_by_key(|step| step.stage().rank(with.profile));
         Self {
+            location: with.location.into(),
             steps: steps.into(),
             request_fields: policies.request_fields.clone(),
+            upstream_host: policies.upstream_host.clone(),
+            cookies: policies.cookies.clone(),
+            locations: policies.locations.clone(),
+            cors,
             response_fields: policies.response_fields.clone(),
             bandwidth: rate.and_then(|rate| rate.bandwidth),
+            hsts: policies.hsts.as_ref().map(hsts),
         }
     }
 
@@ -65,4 +102,21 @@ impl Plan {
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
+
+    /// Path of the rule, as it was written.
+    pub(crate) fn location(&self) -> &str {
+        &self.location
+    }
+}
+
+/// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
+fn hsts(policy: &Hsts) -> HeaderValue {
+    let mut text = format!("max-age={}", policy.max_age.as_secs());
+    if policy.include_subdomains {
+        text.push_str("; includeSubDomains");
+    }
+    if policy.preload {
+        text.push_str("; preload");
+    }
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("max-age=0"))
 }

@@ -1,7 +1,7 @@
 //! Answers that send a client elsewhere.
 
 use adit_route::policy::Redirect;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::expand::expand;
 use super::passage::Scene;
@@ -9,8 +9,13 @@ use crate::http::message::Response;
 
 /// The answer of a `redirect`.
 pub(super) fn answer(policy: &Redirect, scene: &Scene<'_>) -> Response {
-    let mut response = Response::empty(policy.status);
-    if let Ok(location) = HeaderValue::try_from(location(policy, scene)) {
+    to(policy.status, location(policy, scene))
+}
+
+/// An answer with a `Location`.
+pub(super) fn to(status: StatusCode, location: String) -> Response {
+    let mut response = Response::empty(status);
+    if let Ok(location) = HeaderValue::try_from(location) {
         response.headers.insert(header::LOCATION, location);
     }
     response
@@ -18,9 +23,9 @@ pub(super) fn answer(policy: &Redirect, scene: &Scene<'_>) -> Response {
 
 /// Its `Location`. A path is completed with the request's scheme and host, without a port.
 pub(super) fn location(policy: &Redirect, scene: &Scene<'_>) -> String {
-    let mut location = expand(&policy.to, scene, None);
+    let mut location = expand(&policy.to, scene);
     if location.starts_with('/') && !policy.relative {
-        location.insert_str(0, &format!("{}://{}", scene.scheme(), scene.request.host));
+        location.insert_str(0, &format!("{}://{}", scene.scheme(), scene.public_host()));
     }
     if policy.cut_slash && location.ends_with('/') {
         location.pop();

@@ -1,11 +1,18 @@
 //! The way of a request through its route's plan, and of the response back.
 
+use adit_route::CanonicalHost;
+use http::header;
+
+use super::cookies::{edit_cookies, edit_locations};
+use super::expand::expand;
 use super::fields::Edits;
 use super::passage::Passage;
 use super::plan::Plan;
 use super::rate::Pace;
 use crate::error::Error;
-use crate::http::handle::{Serving, Unserved, act, answer, fail, forwarded_client, set_forwarding};
+use crate::http::handle::{
+    Authority, Serving, Unserved, act, answer, fail, forwarded_client, set_forwarding,
+};
 use crate::http::message::{Request, Response};
 use crate::trail::Trail;
 
@@ -22,8 +29,10 @@ pub(crate) async fn serve(
         info,
         client: forwarded_client(info, &request).unwrap_or_else(|| info.client.ip()),
         target: request.target.clone(),
+        location: &plan.location,
         user: None,
         place: None,
+        origin: plan.cors.as_ref().and_then(|cors| cors.allowed(&request)),
     };
     // First, so that every step and every server that is asked sees the fields of section 4.1.
     match set_forwarding(serving.worker, info, &mut request, trail) {
@@ -36,9 +45,16 @@ pub(crate) async fn serve(
     };
     let response = match admitted {
         Ok(()) => {
+            let authority = plan.authority(&passage, &request);
             let edits = Edits::of(&plan.request_fields, &passage.scene(&request));
             edits.apply(&mut request.headers);
-            act(serving, &mut request, trail).await
+            let serving = Serving {
+                authority: authority.as_ref(),
+                ..serving
+            };
+            let mut response = act(serving, &mut request, trail).await;
+            plan.translate(&passage, &request, &mut response);
+            response
         }
         Err(response) => response,
     };
@@ -64,6 +80,20 @@ impl Plan {
         Ok(())
     }
 
+    /// The host that the backend is asked for, if it is not that of the client. A value that is no
+    /// host is left out.
+    fn authority(&self, passage: &Passage<'_>, request: &Request) -> Option<Authority> {
+        let host = expand(self.upstream_host.as_ref()?, &passage.scene(request));
+        CanonicalHost::parse_authority(host.as_bytes()).ok()
+    }
+
+    /// What the backend says of places, in words that the client can use.
+    fn translate(&self, passage: &Passage<'_>, request: &Request, response: &mut Response) {
+        let scene = passage.scene(request);
+        edit_cookies(&self.cookies, &scene, &mut response.headers);
+        edit_locations(&self.locations, &scene, &mut response.headers);
+    }
+
     /// The response stage, whoever answered.
     fn finish(
         &self,
@@ -71,9 +101,18 @@ impl Plan {
         request: &Request,
         mut response: Response,
     ) -> Response {
+        if let Some(cors) = &self.cors {
+            cors.apply(passage.origin.as_ref(), &mut response.headers);
+        }
         if !self.response_fields.is_empty() {
             let edits = Edits::of(&self.response_fields, &passage.scene(request));
             edits.apply(&mut response.headers);
+        }
+        if let Some(hsts) = &self.hsts
+            && passage.scene(request).scheme() == "https"
+        {
+            let name = header::STRICT_TRANSPORT_SECURITY;
+            response.headers.insert(name, hsts.clone());
         }
         if let Some(place) = passage.place.take() {
             response.body.occupy(place);

@@ -4,14 +4,20 @@
 //! profile keeps it. The `strict` profile asks first who may come at all: lists and rates stand
 //! before redirects and preflights, so that a refused client learns nothing.
 
+use std::sync::Arc;
+
 use adit_route::Profile;
 use adit_route::policy::Redirect;
 use http::StatusCode;
 
 use super::access::Addresses;
+use super::cors::CompiledCors;
+use super::https::Upgrade;
 use super::passage::{Passage, Scene};
 use super::rate::Rate;
 use super::redirect;
+use super::rewrite::{NotCanonical, Rewriting, Rewritten};
+use crate::http::headers;
 use crate::http::message::{Request, Response};
 use crate::http::reply;
 
@@ -19,9 +25,12 @@ use crate::http::reply;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Closed,
+    Https,
     Addresses,
     Rate,
+    Preflight,
     Redirect,
+    Rewrite,
 }
 
 impl Stage {
@@ -31,17 +40,21 @@ impl Stage {
             // The numbers of section 1.18.
             Profile::Nginx => match self {
                 Self::Closed => 8,
+                Self::Preflight => 9,
                 Self::Redirect => 10,
+                Self::Rewrite => 11,
+                Self::Https => 12,
                 Self::Rate => 14,
                 Self::Addresses => 15,
             },
-            // Left out are the places of stages to come: HTTPS after `Closed`, a preflight after
-            // `Rate`, rewriting and endpoints after `Redirect`.
             Profile::Strict => match self {
                 Self::Closed => 1,
+                Self::Https => 2,
                 Self::Addresses => 3,
                 Self::Rate => 4,
+                Self::Preflight => 5,
                 Self::Redirect => 6,
+                Self::Rewrite => 7,
             },
         }
     }
@@ -51,13 +64,19 @@ impl Stage {
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A policy that guards the route is broken: nobody passes (ANN-08).
-    Closed(std::sync::Arc<str>),
+    Closed(Arc<str>),
+    /// Other origins ask what they may do.
+    Preflight(Arc<CompiledCors>),
     /// Everybody is sent elsewhere.
     Redirect(Redirect),
     /// Lists of addresses.
     Addresses(Addresses),
     /// Limits per client.
     Rate(Rate),
+    /// The backend sees another path.
+    Rewrite(Rewriting),
+    /// Plain HTTP is sent to HTTPS.
+    Https(Upgrade),
 }
 
 /// A step that ends the request.
@@ -101,9 +120,12 @@ impl Step {
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Self::Closed(_) => Stage::Closed,
+            Self::Preflight(_) => Stage::Preflight,
             Self::Redirect(_) => Stage::Redirect,
             Self::Addresses(_) => Stage::Addresses,
             Self::Rate(_) => Stage::Rate,
+            Self::Rewrite(_) => Stage::Rewrite,
+            Self::Https(_) => Stage::Https,
         }
     }
 
@@ -111,9 +133,12 @@ impl Step {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Closed(_) => "closed",
+            Self::Preflight(_) => "cors",
             Self::Redirect(_) => "redirect",
             Self::Addresses(_) => "access",
             Self::Rate(_) => "rateLimit",
+            Self::Rewrite(_) => "rewrite",
+            Self::Https(_) => "httpsRedirect",
         }
     }
 
@@ -127,13 +152,19 @@ impl Step {
         passage: &mut Passage<'_>,
         request: &mut Request,
     ) -> Result<(), Answer> {
+        let scene = passage.scene(request);
         let answer = match self {
             Self::Closed(_) => Some(Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "ANN-08")),
-            Self::Redirect(policy) => {
-                let scene = passage.scene(request);
-                Some(Answer::plain(redirect::answer(policy, &scene)))
+            Self::Preflight(cors) => {
+                let asked = passage.origin.is_some() && cors.is_preflight(request);
+                asked.then(|| Answer::plain(CompiledCors::preflight()))
             }
-            Self::Addresses(lists) => lists.refuse(&passage.scene(request)),
+            Self::Redirect(policy) => Some(Answer::plain(redirect::answer(policy, &scene))),
+            Self::Rewrite(rewriting) => rewrite(rewriting, passage, request),
+            Self::Https(upgrade) => upgrade
+                .location(&scene)
+                .map(|location| Answer::plain(redirect::to(upgrade.status, location))),
+            Self::Addresses(lists) => lists.refuse(&scene),
             Self::Rate(rate) => rate.refuse(passage),
         };
         answer.map_or(Ok(()), Err)
@@ -147,6 +178,15 @@ impl Step {
                 "ANN-08",
                 format!("a policy that guards the route is broken: {why}"),
             ),
+            Self::Preflight(cors) => match cors.allowed(scene.request) {
+                None => Told::Passes("the origin is not listed: no CORS fields".to_owned()),
+                Some(_) if cors.is_preflight(scene.request) => Told::Answers(
+                    StatusCode::NO_CONTENT,
+                    "",
+                    "a preflight from an origin that is let in".to_owned(),
+                ),
+                Some(_) => Told::Passes("the origin may read the answer".to_owned()),
+            },
             Self::Redirect(policy) => Told::Redirects(
                 policy.status,
                 redirect::location(policy, scene),
@@ -154,6 +194,40 @@ impl Step {
             ),
             Self::Addresses(lists) => lists.tell(scene),
             Self::Rate(rate) => Told::Passes(rate.tell(scene.client)),
+            Self::Rewrite(rewriting) => match rewriting.of(scene) {
+                Ok(Rewritten {
+                    target: Some(target),
+                    ..
+                }) => Told::Passes(format!("the backend is asked for {target}")),
+                Ok(_) => Told::Passes("the path stays: the rewrite finds nothing".to_owned()),
+                Err(NotCanonical) => Told::Answers(
+                    StatusCode::BAD_REQUEST,
+                    "N-12",
+                    "the path would have more than one reading".to_owned(),
+                ),
+            },
+            Self::Https(upgrade) => match upgrade.location(scene) {
+                Some(location) => Told::Redirects(
+                    upgrade.status,
+                    location,
+                    "plain HTTP is sent to HTTPS by this route".to_owned(),
+                ),
+                None => Told::Passes("no redirect to HTTPS".to_owned()),
+            },
         }
     }
+}
+
+fn rewrite(rewriting: &Rewriting, passage: &Passage<'_>, request: &mut Request) -> Option<Answer> {
+    let rewritten = rewriting.of(&passage.scene(request));
+    let Ok(Rewritten { target, prefix }) = rewritten else {
+        return Some(Answer::refused(StatusCode::BAD_REQUEST, "N-12"));
+    };
+    if let Some(target) = target {
+        request.target = target;
+    }
+    if let Some(prefix) = prefix {
+        request.headers.insert(headers::X_FORWARDED_PREFIX, prefix);
+    }
+    None
 }

@@ -6,6 +6,7 @@
 
 mod backends;
 mod certificates;
+mod hosts;
 mod limits;
 mod listeners;
 mod policies;

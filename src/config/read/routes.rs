@@ -14,14 +14,16 @@ use super::super::schema::policy_keys;
 use super::super::tree::{Node, Span};
 use super::rules::{Written, rules};
 use super::upstreams::{Scope, relay_upstream};
-use super::{Reader, certificates};
+use super::{Reader, certificates, hosts};
 
 /// All routes of the document.
 pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
     let mut names = HashMap::new();
-    let mut hosts: HashMap<HostPattern, Settings> = HashMap::new();
+    let mut known: HashMap<HostPattern, Settings> = HashMap::new();
     let mut paths = Paths::default();
     let mut set = RouteSet::default();
+    let mut twins = Vec::new();
+    let nginx = hosts::under_nginx(root);
     for node in root
         .field("routes")
         .into_iter()
@@ -30,12 +32,13 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
     {
         reader.unique(&mut names, node.field("name"), "route");
         let patterns = patterns(reader, node);
+        twins.extend(hosts::twins(reader, node, &patterns));
         let own = settings(reader, node);
         for (pattern, span) in &patterns {
-            match hosts.get_mut(pattern) {
-                Some(known) => known.merge(reader, pattern, &own, *span),
+            match known.get_mut(pattern) {
+                Some(first) => first.merge(reader, pattern, &own, *span),
                 None => {
-                    hosts.insert(pattern.clone(), own.clone());
+                    known.insert(pattern.clone(), own.clone());
                 }
             }
         }
@@ -50,7 +53,12 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
             };
             (HostTls::Passthrough(Arc::new(upstream)), Vec::new())
         } else {
-            (HostTls::default(), rules(reader, node, &label))
+            let profile = if patterns.iter().any(|(pattern, _)| nginx.contains(pattern)) {
+                Profile::Nginx
+            } else {
+                Profile::Strict
+            };
+            (HostTls::default(), rules(reader, node, &label, profile))
         };
         for (pattern, _) in patterns {
             paths.check(reader, &pattern, &written);
@@ -60,15 +68,34 @@ pub(super) fn routes(reader: &mut Reader<'_>, root: &Node) -> RouteSet {
                 place: reader.place(node.span),
                 profile: Profile::Strict,
                 tls: tls.clone(),
-                app_root: None,
+                app_root: hosts::app_root(node),
                 rules: written.iter().map(|written| written.rule.clone()).collect(),
             });
         }
     }
     unique_upstreams(&mut set);
     for route in &mut set.hosts {
-        if let Some(settings) = hosts.get(&route.pattern) {
+        if let Some(settings) = known.get(&route.pattern) {
             settings.apply(route);
+        }
+    }
+    for twin in twins {
+        let Some(settings) = known.get(&twin.host).cloned() else {
+            continue;
+        };
+        if settings.passthrough.is_none() && !known.contains_key(&twin.other) {
+            let profile = settings
+                .profile
+                .map_or(Profile::Strict, |(profile, _)| profile);
+            let settings = Settings {
+                profile: None,
+                client_auth: None,
+                ..settings
+            };
+            known.insert(twin.other.clone(), settings.clone());
+            let mut route = twin.routes(profile);
+            settings.apply(&mut route);
+            set.hosts.push(route);
         }
     }
     set
@@ -137,6 +164,7 @@ fn passthrough(
     let keys: Vec<_> = REQUEST_KEYS
         .into_iter()
         .filter(|key| *key != "outlier")
+        .chain(["appRoot", "wwwRedirect"])
         .chain(policy_keys())
         .collect();
     reader.forbid(node, &keys, why);

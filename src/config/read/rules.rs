@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use adit_route::{
-    Action, Conditions, FieldMatch, PathMatch, Rule, RuleTimeouts, UpstreamSpec, ValueMatch,
-    Weighted,
+    Action, Conditions, FieldMatch, PathMatch, Profile, Rule, RuleTimeouts, Syntax, UpstreamSpec,
+    ValueMatch, Weighted,
 };
 
 use super::super::problem::{Code, Problem};
 use super::super::scalar;
 use super::super::tree::{Entry, Node, Span};
 use super::Reader;
-use super::policies::{Names, policies};
+use super::policies::{Names, compile, policies};
 use super::respond::fixed_response;
 use super::upstreams::{Scope, http_upstream};
 
@@ -22,8 +22,13 @@ pub(super) struct Written {
 }
 
 /// The rules of a terminated route.
-pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, name: &str) -> Vec<Written> {
-    let scope = Scope::of(node);
+pub(super) fn rules(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    name: &str,
+    profile: Profile,
+) -> Vec<Written> {
+    let scope = Scope::of(node).under(profile);
     one_action(reader, node);
     let shared = http_upstream(reader, name, &scope).map(Arc::new);
     let Some(paths) = node.field("paths") else {
@@ -53,14 +58,14 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, name: &str) -> Vec<Wri
     let mut written = Vec::new();
     for item in paths.items().iter().filter(|item| item.is_map()) {
         one_action(reader, item);
-        let Some((path, span)) = path_match(reader, item) else {
+        let Some((path, span)) = path_match(reader, item, profile) else {
             continue;
         };
         let conditions = item
             .field("match")
             .map(|node| conditions(reader, node))
             .unwrap_or_default();
-        let scope = Scope::within(item, node);
+        let scope = Scope::within(item, node).under(profile);
         let own = format!("{name}{}", path_name(&path));
         if let Some(rule) = rule(
             reader,
@@ -89,7 +94,7 @@ fn rule(
     shared: Option<&Arc<UpstreamSpec>>,
     names: Names<'_>,
 ) -> Option<Rule> {
-    let policies = policies(reader, scope, names);
+    let policies = policies(reader, scope, &path, names);
     let answers = policies
         .as_ref()
         .is_some_and(|policies| policies.redirect.is_some());
@@ -179,7 +184,7 @@ fn unused_default(reader: &mut Reader<'_>, node: &Node, paths: &Node) {
     }
 }
 
-fn path_match(reader: &mut Reader<'_>, node: &Node) -> Option<(PathMatch, Span)> {
+fn path_match(reader: &mut Reader<'_>, node: &Node, profile: Profile) -> Option<(PathMatch, Span)> {
     let found: Vec<_> = node
         .entries()
         .iter()
@@ -207,7 +212,13 @@ fn path_match(reader: &mut Reader<'_>, node: &Node) -> Option<(PathMatch, Span)>
     let path = match &*entry.key {
         "exact" => PathMatch::Exact(text.into()),
         "prefix" => PathMatch::Prefix(text.into()),
-        _ => PathMatch::Regex(scalar::path_regex(text).ok()?),
+        _ => {
+            let syntax = match profile {
+                Profile::Strict => Syntax::STRICT_PATH,
+                Profile::Nginx => Syntax::NGINX_PATH,
+            };
+            PathMatch::Regex(compile(reader, &entry.value, text, syntax)?)
+        }
     };
     Some((path, entry.value.span))
 }

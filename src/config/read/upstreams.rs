@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_route::{
-    BackendTls, Balance, BindProxyProtocol, HashKey, HealthCheck, Outlier, Retry, RetryOn, Target,
-    UpstreamSpec, UpstreamTimeouts,
+    BackendTls, Balance, BindProxyProtocol, HashKey, HealthCheck, Outlier, Profile, Retry, RetryOn,
+    Target, UpstreamSpec, UpstreamTimeouts,
 };
 use http::StatusCode;
 
@@ -20,12 +20,17 @@ use super::{Reader, certificates};
 pub(super) struct Scope<'n> {
     own: &'n Node,
     outer: Option<&'n Node>,
+    profile: Profile,
 }
 
 impl<'n> Scope<'n> {
     /// A mapping without an outer one.
     pub(super) fn of(own: &'n Node) -> Self {
-        Self { own, outer: None }
+        Self {
+            own,
+            outer: None,
+            profile: Profile::Strict,
+        }
     }
 
     /// A mapping within another.
@@ -33,7 +38,18 @@ impl<'n> Scope<'n> {
         Self {
             own,
             outer: Some(outer),
+            profile: Profile::Strict,
         }
+    }
+
+    /// The same on hosts of this profile.
+    pub(super) fn under(self, profile: Profile) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// The profile of the hosts.
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// The value that holds for a key.

@@ -9,7 +9,8 @@ mod units;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use adit_route::{CanonicalHost, HashKey, HostPattern, Template, path};
+use adit_route::policy::OriginPattern;
+use adit_route::{CanonicalHost, HashKey, HostPattern, Pattern, Syntax, Template, path};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
@@ -119,7 +120,12 @@ pub(in crate::config) static URL_PATH: Scalar = Scalar {
 pub(in crate::config) static PATH_REGEX: Scalar = Scalar {
     label: "regular expression",
     allowed: "a regular expression that is matched from the beginning of the path",
-    check: |text| path_regex(text).map(drop),
+    check: |text| {
+        // What the strict profile cannot read is refused where the profile is known.
+        let read = Pattern::compile(text, Syntax::NGINX_PATH);
+        read.map(drop)
+            .map_err(|error| Misfit::new(error.to_string()))
+    },
 };
 /// A regular expression over values.
 pub(in crate::config) static REGEX: Scalar = Scalar {
@@ -164,6 +170,32 @@ pub(in crate::config) static RATE: Scalar = Scalar {
     label: "rate",
     allowed: "a number in a time: `10/s`, `300/m` or `1000/h`",
     check: |text| rate(text).map(drop),
+};
+/// A text with variables and groups.
+pub(in crate::config) static TARGET: Scalar = Scalar {
+    label: "text with variables and groups",
+    allowed: "a text; `$1` to `$9` stand for the groups of the expression, `$host` and the like for \
+            values of the request, `$$` for a dollar sign",
+    check: |text| target(text).map(drop),
+};
+/// A host for backends.
+pub(in crate::config) static UPSTREAM_HOST: Scalar = Scalar {
+    label: "host",
+    allowed: "a host, with a port if it needs one; variables stand for values of the request",
+    check: upstream_host,
+};
+/// A domain of cookies.
+pub(in crate::config) static COOKIE_DOMAIN: Scalar = Scalar {
+    label: "domain",
+    allowed: "a domain, with or without a leading dot",
+    check: |text| dns_name(text.strip_prefix('.').unwrap_or(text)).map(drop),
+};
+/// An origin of scripts.
+pub(in crate::config) static ORIGIN: Scalar = Scalar {
+    label: "origin",
+    allowed: "`https://app.example.com`, with a port if it is not the usual one; \
+            `https://*.example.com` for one label; `null`; `*` for every origin",
+    check: |text| origin(text).map(drop),
 };
 /// A range of status codes.
 pub(in crate::config) static STATUS_RANGE: Scalar = Scalar {
@@ -327,14 +359,6 @@ fn url_path(text: &str) -> Parsed<()> {
     })
 }
 
-/// The expression is anchored at the beginning: `/api` must not match `/evil/api`.
-pub(in crate::config) fn path_regex(text: &str) -> Parsed<Regex> {
-    regex(&format!("^(?:{text})")).map_err(|_| match regex(text) {
-        Err(misfit) => misfit,
-        Ok(_) => Misfit::new("the expression is too large"),
-    })
-}
-
 pub(in crate::config) fn value_regex(text: &str) -> Parsed<Regex> {
     regex(text)
 }
@@ -375,6 +399,36 @@ pub(in crate::config) fn template(text: &str) -> Parsed<Template> {
         return Err(Misfit::new("the text holds control characters"));
     }
     Template::parse(text, &[]).map_err(|error| Misfit::new(error.to_string()))
+}
+
+/// A template beside an expression.
+pub(in crate::config) fn target(text: &str) -> Parsed<Template> {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Misfit::new("the text holds control characters"));
+    }
+    Template::with_captures(text, &[]).map_err(|error| Misfit::new(error.to_string()))
+}
+
+fn upstream_host(text: &str) -> Parsed<()> {
+    let template = template(text)?;
+    let Some(host) = template.as_literal() else {
+        return Ok(());
+    };
+    match CanonicalHost::parse_authority(host.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Misfit::new(error.to_string())),
+    }
+}
+
+/// An origin; `None` is every one.
+pub(in crate::config) fn origin(text: &str) -> Parsed<Option<OriginPattern>> {
+    OriginPattern::parse(text).map_err(|error| {
+        let misfit = Misfit::new(error.to_string());
+        match text.trim_end_matches('/') {
+            bare if bare != text && OriginPattern::parse(bare).is_ok() => misfit.instead(bare),
+            _ => misfit,
+        }
+    })
 }
 
 pub(in crate::config) fn hash_key(text: &str) -> Parsed<HashKey> {

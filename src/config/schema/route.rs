@@ -55,6 +55,21 @@ pub(super) static ROUTE: Table = Table {
         .example("passthrough"),
         CLIENT_AUTH_KEY,
         key(
+            "appRoot",
+            Kind::Scalar(&URL_PATH),
+            "Requests for `/` are sent here with 302, whatever the paths say.",
+        )
+        .default("none")
+        .example("/dashboard"),
+        key(
+            "wwwRedirect",
+            Kind::Bool,
+            "Whether the twin of each host, with `www.` or without it, is served too and sends \
+            its requests here with 308. A twin that has a route of its own is left alone.",
+        )
+        .default("false")
+        .example("true"),
+        key(
             "paths",
             Kind::Some(&Kind::Table(&PATH)),
             "The paths that are served.",
@@ -62,7 +77,13 @@ pub(super) static ROUTE: Table = Table {
         .default("every path")
         .example("[{prefix: /api, backends: [\"http://127.0.0.1:8001\"]}]"),
     ],
-    includes: &[&COMMON, &policies::PATHS, &policies::ACCESS],
+    includes: &[
+        &COMMON,
+        &policies::PATHS,
+        &policies::FIELDS,
+        &policies::CORS,
+        &policies::ACCESS,
+    ],
     planned: &[
         ("prefix", "write it in an entry of `paths`"),
         ("exact", "write it in an entry of `paths`"),
@@ -113,9 +134,20 @@ static PATH: Table = Table {
         .default("none")
         .example("{methods: [GET]}"),
     ],
-    includes: &[&COMMON, &policies::PATHS, &policies::ACCESS],
+    includes: &[
+        &COMMON,
+        &policies::PATHS,
+        &policies::FIELDS,
+        &policies::CORS,
+        &policies::ACCESS,
+    ],
     planned: &[
         ("path", "the key is `exact`, `prefix` or `regex`"),
+        ("appRoot", "it holds for the host: write it at the route"),
+        (
+            "wwwRedirect",
+            "it holds for the host: write it at the route",
+        ),
         ("host", "hosts belong to the route"),
         ("hosts", "hosts belong to the route"),
         (
@@ -268,8 +300,6 @@ static COMMON: Table = Table {
             "timeout",
             "the key is `timeouts`, with `connect`, `response` and `idle`",
         ),
-        ("rewrite", "it comes with the policies of routes"),
-        ("cors", "it comes with the policies of routes"),
         ("auth", "it comes with the policies of routes"),
         (
             "headers",

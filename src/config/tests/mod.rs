@@ -7,6 +7,7 @@ mod generated;
 mod good;
 mod good_routes;
 mod hostile;
+mod policies;
 
 mod refused;
 mod refused_routes;

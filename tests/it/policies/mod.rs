@@ -1,4 +1,5 @@
 //! Policies of routes, as a client and a backend notice them. Each file is the table of a family.
 
 mod access;
+mod differential;
 mod paths;

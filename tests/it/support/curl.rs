@@ -126,6 +126,18 @@ impl Answer {
         })
     }
 
+    /// All values of a field of the final answer.
+    pub(crate) fn fields(&self, name: &str) -> Vec<String> {
+        let last = self.head.trim_end().rsplit("\r\n\r\n").next();
+        let lines = last.unwrap_or_default().lines();
+        let named = lines.filter_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            let value = value.trim().to_owned();
+            field.eq_ignore_ascii_case(name).then_some(value)
+        });
+        named.collect()
+    }
+
     /// Requires a complete answer with this status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {

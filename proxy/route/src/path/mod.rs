@@ -6,10 +6,14 @@
 //! the same verdict (N-09). What must stay true: [`readings`] contains the path as sent, is closed
 //! under every step, and its work is bounded whatever the client sends.
 
+mod rewrite;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use smallvec::SmallVec;
+
+pub use rewrite::{push_escaped, rewritten, without_prefix};
 
 /// The most readings that are followed. Real paths have one to four; what needs more is built to
 /// confuse and is refused.

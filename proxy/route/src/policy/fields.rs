@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use regex::Regex;
 
 use super::template::Template;
+use crate::pattern::Pattern;
 
 /// Edits of one message, done in the order remove, set, add.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,7 +76,7 @@ pub enum AttributeRewrite {
     /// An expression; the whole value is replaced, with `$1` to `$9`.
     Expression {
         /// What is looked for.
-        pattern: Regex,
+        pattern: Pattern,
         /// What replaces the value.
         to: Template,
     },

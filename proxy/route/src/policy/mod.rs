@@ -19,7 +19,7 @@ pub use access::{
     Access, BasicAuth, CacheFor, CertificateFields, Credentials, ExternalAuth, Satisfy,
 };
 pub use answer::{Buffering, Compression, ErrorPages, Errors, RequestBuffering};
-pub use cors::{Cors, CorsOrigins, OriginPattern};
+pub use cors::{Cors, CorsOrigins, OriginError, OriginPattern};
 pub use fields::{AttributeRewrite, CookieEdits, FieldEdits, Hsts, LocationEdit, SameSite};
 pub use rate::{Bandwidth, Period, RateLimit, RequestRate};
 pub use redirect::{AppRoot, HttpsUpgrade, Redirect, Rewrite, RewritePath, UpgradeWhen};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
-use regex::Regex;
 
 use super::template::Template;
+use crate::pattern::Pattern;
 
 /// An answer with a `Location`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +37,9 @@ pub struct HttpsUpgrade {
     pub status: StatusCode,
     /// Port in the location; `None` omits it.
     pub port: Option<u16>,
-    /// Whether a `/` at the end of the target stays (RED-03).
-    pub keep_slash: bool,
+    /// Whether a `/` at the end of the target stays; `None` is as the profile does (RED-03). It stays
+    /// in any case beside a port (RED-04).
+    pub keep_slash: Option<bool>,
 }
 
 /// When plain HTTP is sent to HTTPS.
@@ -56,7 +57,7 @@ pub enum UpgradeWhen {
 pub struct Rewrite {
     /// The new path.
     pub path: RewritePath,
-    /// `X-Forwarded-Prefix` sent along.
+    /// `X-Forwarded-Prefix` sent along; `None` sends the prefix that was taken off, if one was.
     pub forwarded_prefix: Option<HeaderValue>,
 }
 
@@ -66,13 +67,13 @@ pub enum RewritePath {
     /// What the expression finds anywhere in the canonical path decides the captures; the whole path
     /// is replaced (REW-02). A path without a match is left alone.
     Expression {
-        /// The expression.
-        pattern: Regex,
-        /// The new path, with `$1` to `$9`.
+        /// The expression; `None` replaces every path.
+        pattern: Option<Pattern>,
+        /// The new path, with `$1` to `$9`, and a query if it holds `?` (REW-04).
         to: Template,
     },
-    /// The prefix of the rule goes; what is left begins with `/`.
-    StripPrefix(Arc<str>),
+    /// The first of these prefixes that covers the path goes; what is left begins with `/`.
+    StripPrefix(Vec<Arc<str>>),
     /// This comes before the path.
     AddPrefix(Arc<str>),
     /// One prefix takes the place of another (Gateway API `ReplacePrefixMatch`).

@@ -56,8 +56,18 @@ pub enum Variable {
     RemoteAddr,
     /// `$remote_user`: who basic authentication let in.
     RemoteUser,
-    /// `$server_port`, `$pass_port`: the port that the client connected to.
+    /// `$server_port`: the port that the client connected to.
     ServerPort,
+    /// `$pass_port`: the same, or what a trusted proxy says.
+    PassPort,
+    /// `$request_port`: the port that the client named with the host.
+    RequestPort,
+    /// `$is_request_port`: `:` if it named one.
+    IsRequestPort,
+    /// `$hostname`: the name of this machine.
+    Hostname,
+    /// `$location_path`: the path of the rule.
+    LocationPath,
     /// `$content_type`.
     ContentType,
     /// `$content_length`.
@@ -134,7 +144,8 @@ impl Template {
                 plain.push('$');
             } else if let Some((_, text)) = fixed.iter().find(|(known, _)| *known == name) {
                 plain.push_str(text);
-            } else {
+            } else if !name.starts_with("geoip2_") {
+                // Nothing is known of where clients are, so the names of that are empty.
                 let part = match name.as_bytes() {
                     [digit @ b'1'..=b'9'] => Part::Capture(digit - b'0'),
                     _ => Part::Variable(
@@ -157,6 +168,25 @@ impl Template {
         Self {
             parts: [Part::Text(text.into())].into(),
         }
+    }
+
+    /// What stands before the first `?` of the text itself, and what follows it.
+    pub fn split_query(&self) -> (Self, Option<Self>) {
+        let at = self.parts.iter().enumerate().find_map(|(place, part)| {
+            let Part::Text(text) = part else { return None };
+            Some((place, text.split_once('?')?))
+        });
+        let Some((place, (before, after))) = at else {
+            return (self.clone(), None);
+        };
+        let piece = |text: &str| (!text.is_empty()).then(|| Part::Text(text.into()));
+        let path = self.parts.iter().take(place).cloned().chain(piece(before));
+        let rest = self.parts.iter().skip(place + 1).cloned();
+        let query = piece(after).into_iter().chain(rest);
+        let of = |parts: Vec<Part>| Self {
+            parts: parts.into(),
+        };
+        (of(path.collect()), Some(of(query.collect())))
     }
 
     /// The pieces, in order.
@@ -207,7 +237,7 @@ fn variable_name(text: &str) -> Result<(&str, &str), TemplateError> {
 }
 
 /// Names without a parameter.
-const PLAIN: [(&str, Variable); 27] = [
+const PLAIN: [(&str, Variable); 31] = [
     ("scheme", Variable::Scheme),
     ("pass_access_scheme", Variable::Scheme),
     ("host", Variable::Host),
@@ -226,7 +256,11 @@ const PLAIN: [(&str, Variable); 27] = [
     ("binary_remote_addr", Variable::RemoteAddr),
     ("remote_user", Variable::RemoteUser),
     ("server_port", Variable::ServerPort),
-    ("pass_port", Variable::ServerPort),
+    ("pass_port", Variable::PassPort),
+    ("request_port", Variable::RequestPort),
+    ("is_request_port", Variable::IsRequestPort),
+    ("hostname", Variable::Hostname),
+    ("location_path", Variable::LocationPath),
     ("content_type", Variable::ContentType),
     ("content_length", Variable::ContentLength),
     ("request_id", Variable::RequestId),
@@ -304,6 +338,21 @@ mod tests {
         for (written, wanted) in cases {
             let template = Template::parse(written, &[("namespace", "shop")]).unwrap();
             assert_eq!(template.parts(), wanted, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_split_at_its_own_question_mark() {
+        let cases = [
+            ("/a", "/a", None),
+            ("/a?b=$1", "/a", Some("b=$1")),
+            ("/$1?", "/$1", Some("")),
+            ("/$2/x?a?b", "/$2/x", Some("a?b")),
+        ];
+        for (text, path, query) in cases {
+            let of = |text| Template::with_captures(text, &[]).unwrap();
+            let wanted = (of(path), query.map(of));
+            assert_eq!(of(text).split_query(), wanted, "{text}");
         }
     }
 

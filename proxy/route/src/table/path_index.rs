@@ -11,6 +11,7 @@ use std::cmp::{Ordering, Reverse};
 
 use super::{RuleEntry, conditions};
 use crate::path::has_prefix;
+use crate::pattern::Syntax;
 use crate::rule::{Conditions, PathMatch};
 
 /// Positions of rules in order of precedence, by kind of path.
@@ -57,12 +58,17 @@ impl PathIndex {
                 .position(|other| other.path == rule.path)
                 .unwrap_or_default()
         };
+        // The longest first; of equally long ones the first declared, in nginx the last in order of
+        // their text (RGX-03).
         regex.sort_by_cached_key(|(rule, position)| {
-            (
-                Reverse(rule.path.as_str().len()),
-                first_use(rule),
-                rank(rule, *position),
-            )
+            let text = rule.path.as_str();
+            let tie = match &rule.path {
+                PathMatch::Regex(regex) if regex.syntax() == Syntax::NGINX_PATH => {
+                    (Reverse(text.to_owned()), 0)
+                }
+                _ => (Reverse(String::new()), first_use(rule)),
+            };
+            (Reverse(text.len()), tie, rank(rule, *position))
         });
         prefix.sort_by(|(one, first), (other, second)| {
             element_order(stem(one.path.as_str()), stem(other.path.as_str()))

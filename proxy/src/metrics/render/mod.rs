@@ -389,6 +389,16 @@ fn process_figures(page: &mut Page, reading: &Reading) {
             page.sample(name, &[], value);
         }
     }
+    page.family(
+        "adit_regex_given_up_total",
+        "counter",
+        "Searches that reached the bound on steps back and counted as no match.",
+    );
+    page.sample(
+        "adit_regex_given_up_total",
+        &[],
+        adit_route::pattern::searches_given_up(),
+    );
     if let Some(seconds) = process.cpu_seconds {
         page.family(
             "process_cpu_seconds_total",

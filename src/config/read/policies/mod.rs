@@ -2,10 +2,14 @@
 //! its route, as a whole.
 
 mod access;
+mod cors;
+mod fields;
 mod paths;
+mod rewrite;
 
 use std::sync::Arc;
 
+use adit_route::PathMatch;
 use adit_route::policy::{Policies, Template};
 
 use super::super::scalar;
@@ -14,6 +18,7 @@ use super::Reader;
 use super::upstreams::Scope;
 
 pub(super) use access::Zones;
+pub(super) use rewrite::compile;
 
 /// What a path and its route are called.
 #[derive(Clone, Copy)]
@@ -22,15 +27,18 @@ pub(super) struct Names<'n> {
     pub(super) path: &'n str,
 }
 
-/// The policies of a path; `None` if it has none.
+/// The policies of a rule for this path; `None` if it has none.
 pub(super) fn policies(
     reader: &mut Reader<'_>,
     scope: &Scope<'_>,
+    path: &PathMatch,
     names: Names<'_>,
 ) -> Option<Arc<Policies>> {
     let mut policies = Policies::default();
     let mut any = false;
-    any |= paths::paths(reader, scope, &mut policies);
+    any |= paths::paths(reader, scope, path, &mut policies);
+    any |= fields::fields(reader, scope, &mut policies);
+    any |= cors::cors(scope, &mut policies);
     any |= access::access(reader, scope, names, &mut policies);
     any.then(|| Arc::new(policies))
 }
@@ -45,4 +53,9 @@ fn unless_off<'n>(scope: &Scope<'n>, key: &str) -> Option<&'n Node> {
 /// A text with variables, which the check has found good.
 fn template(node: &Node) -> Option<Template> {
     scalar::template(node.text()?).ok()
+}
+
+/// A duration, which the check has found good.
+fn duration(node: &Node) -> Option<std::time::Duration> {
+    scalar::duration(node.text()?).ok()
 }

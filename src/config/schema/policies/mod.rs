@@ -2,16 +2,20 @@
 //! may be written at a route and at each of its paths.
 
 mod access;
+mod cors;
+mod fields;
 mod paths;
 
 use super::Table;
 
 pub(super) use access::ACCESS;
+pub(super) use cors::CORS;
+pub(super) use fields::FIELDS;
 pub(super) use paths::PATHS;
 
 /// The keys of all policies, none of which means anything where no request is seen.
 pub(in super::super) fn keys() -> impl Iterator<Item = &'static str> {
-    [&PATHS, &ACCESS]
+    [&PATHS, &FIELDS, &CORS, &ACCESS]
         .into_iter()
         .flat_map(Table::all_keys)
         .map(|key| key.name)

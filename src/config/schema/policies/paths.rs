@@ -1,12 +1,12 @@
-//! Redirects, rewrites and header fields.
+//! Redirects and rewrites: where a request goes.
 
-use super::super::super::scalar::{HEADER_NAME, TEMPLATE};
+use super::super::super::scalar::{PATH_REGEX, TARGET, TEMPLATE, UPSTREAM_HOST, URL_PATH};
 use super::super::{Kind, Table, key};
 
-/// What changes where a request goes and what it carries.
+/// What changes where a request goes.
 pub(in super::super) static PATHS: Table = Table {
     name: "path policies",
-    doc: "Redirects, rewrites and header fields.",
+    doc: "Redirects and rewrites.",
     keys: &[
         key(
             "redirect",
@@ -16,22 +16,44 @@ pub(in super::super) static PATHS: Table = Table {
         .default("none")
         .example("{to: \"https://new.example.com$request_uri\", status: 301}"),
         key(
-            "requestHeaders",
-            Kind::Table(&FIELD_EDITS),
-            "Header fields towards the backend.",
+            "httpsRedirect",
+            Kind::Either(&[
+                Kind::Word(&["certificate", "always", "off"]),
+                Kind::Table(&HTTPS_REDIRECT),
+            ]),
+            "Sends plain HTTP to HTTPS; a word alone means `when`. Behind an HTTP proxy in \
+            `trustForwarded` its `X-Forwarded-Proto` counts.",
         )
-        .default("unchanged")
-        .example("{set: {x-tenant: blue}, remove: [x-debug]}"),
+        .default("off")
+        .example("certificate"),
         key(
-            "responseHeaders",
-            Kind::Table(&FIELD_EDITS),
-            "Header fields towards the client, on every response of the route.",
+            "rewrite",
+            Kind::Either(&[
+                Kind::Word(&["off"]),
+                Kind::Scalar(&TARGET),
+                Kind::Table(&REWRITE),
+            ]),
+            "Changes the path that the backend sees; a text alone means `to`. It works on the \
+            canonical form of the path and never makes one that can be read in two ways.",
         )
-        .default("unchanged")
-        .example("{set: {x-frame-options: DENY}, remove: [x-powered-by]}"),
+        .default("off")
+        .example("{stripPrefix: /api}"),
+        key(
+            "upstreamHost",
+            Kind::Scalar(&UPSTREAM_HOST),
+            "The `Host` that the backend sees. `X-Forwarded-Host` keeps that of the client.",
+        )
+        .default("that of the client")
+        .example("internal.example.com"),
     ],
     includes: &[],
-    planned: &[],
+    planned: &[
+        ("sslRedirect", "the key is `httpsRedirect`"),
+        ("forceSslRedirect", "write `httpsRedirect: always`"),
+        ("stripPrefix", "write `rewrite: {stripPrefix: …}`"),
+        ("addPrefix", "write `rewrite: {addPrefix: …}`"),
+        ("rewriteTarget", "write `rewrite: …`"),
+    ],
 };
 
 static REDIRECT: Table = Table {
@@ -53,38 +75,121 @@ static REDIRECT: Table = Table {
         )
         .default("301")
         .example("308"),
+        key(
+            "relative",
+            Kind::Bool,
+            "Whether a location that begins with `/` is sent as it is.",
+        )
+        .default("false")
+        .example("true"),
     ],
     includes: &[],
     planned: &[],
 };
 
-static FIELD_EDITS: Table = Table {
-    name: "header edits",
-    doc: "Edits of header fields, in the order `remove`, `set`, `add`. Values may hold variables, \
-            such as `$remote_addr`; an empty value writes no field. What frames a message and what \
-            tells of the client is adit's own.",
+static HTTPS_REDIRECT: Table = Table {
+    name: "redirect to HTTPS",
+    doc: "When and how plain HTTP is sent to HTTPS.",
     keys: &[
         key(
-            "set",
-            Kind::Named(&HEADER_NAME, &Kind::Scalar(&TEMPLATE)),
-            "Fields that have exactly this value.",
+            "when",
+            Kind::Word(&["certificate", "always"]),
+            "Where a certificate of the file names the host, or always.",
         )
-        .default("none")
-        .example("{x-tenant: blue}"),
+        .default("certificate")
+        .example("always"),
         key(
-            "add",
-            Kind::Named(&HEADER_NAME, &Kind::Scalar(&TEMPLATE)),
-            "Fields beside those that are there.",
+            "status",
+            Kind::Word(&["301", "302", "307", "308"]),
+            "Status of the answer.",
         )
-        .default("none")
-        .example("{x-seen-by: \"$host\"}"),
+        .default("308")
+        .example("301"),
         key(
-            "remove",
-            Kind::OneOrMore(&Kind::Scalar(&HEADER_NAME)),
-            "Fields that go.",
+            "port",
+            Kind::Integer { min: 1, max: 65535 },
+            "Port in the location.",
         )
         .default("none")
-        .example("[x-powered-by]"),
+        .example("8443"),
+        key(
+            "keepSlash",
+            Kind::Bool,
+            "Whether a `/` at the end of path and query stays; ingress-nginx removes it, unless a \
+            port is written.",
+        )
+        .default("true, in the profile nginx false")
+        .example("true"),
+    ],
+    includes: &[],
+    planned: &[],
+};
+
+static REWRITE: Table = Table {
+    name: "rewrite",
+    doc: "How the path changes. Exactly one of `to`, `stripPrefix`, `addPrefix` and \
+            `replacePrefix` is written. The query stays.",
+    keys: &[
+        key(
+            "to",
+            Kind::Scalar(&TARGET),
+            "The whole new path; `$1` to `$9` are the groups of the expression. If it holds a \
+            query, that of the request follows, unless it ends in `?`.",
+        )
+        .default("one of the four")
+        .example("/$2"),
+        key(
+            "regex",
+            Kind::Scalar(&PATH_REGEX),
+            "The expression that `to` belongs to, searched anywhere in the path; a path in which \
+            it finds nothing stays. In the profile nginx it ignores case.",
+        )
+        .default("the path of the rule")
+        .example("\"/something(/|$)(.*)\""),
+        key(
+            "stripPrefix",
+            Kind::OneOrMore(&Kind::Scalar(&URL_PATH)),
+            "The first of these prefixes that covers the path is taken off, and sent as \
+            `X-Forwarded-Prefix`.",
+        )
+        .default("one of the four")
+        .example("/api"),
+        key(
+            "addPrefix",
+            Kind::Scalar(&URL_PATH),
+            "This comes before the path.",
+        )
+        .default("one of the four")
+        .example("/v1"),
+        key(
+            "replacePrefix",
+            Kind::Table(&REPLACE_PREFIX),
+            "One prefix takes the place of another, by whole path elements.",
+        )
+        .default("one of the four")
+        .example("{from: /api, to: /v1}"),
+        key(
+            "forwardedPrefix",
+            Kind::Scalar(&URL_PATH),
+            "`X-Forwarded-Prefix` for the backend.",
+        )
+        .default("what `stripPrefix` takes off, else none")
+        .example("/api"),
+    ],
+    includes: &[],
+    planned: &[],
+};
+
+static REPLACE_PREFIX: Table = Table {
+    name: "replaced prefix",
+    doc: "A prefix and what takes its place.",
+    keys: &[
+        key("from", Kind::Scalar(&URL_PATH), "The prefix that goes.")
+            .required()
+            .example("/api"),
+        key("to", Kind::Scalar(&URL_PATH), "The prefix that comes.")
+            .required()
+            .example("/v1"),
     ],
     includes: &[],
     planned: &[],

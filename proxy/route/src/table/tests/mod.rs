@@ -25,7 +25,7 @@ fn prefix(path: &str) -> PathMatch {
 }
 
 fn regex(path: &str) -> PathMatch {
-    PathMatch::Regex(Regex::new(path).unwrap())
+    PathMatch::Regex(Regex::new(path).unwrap().into())
 }
 
 fn rules(paths: Vec<PathMatch>) -> Rules {
