@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::bench;
+
 /// One level entrance: routes, TLS and exposure policy for a LAN edge box or a small cluster.
 #[derive(Debug, Parser)]
 #[command(name = "adit", version, propagate_version = true, after_help = EXAMPLES)]
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     /// Hosts and who may see them, listeners, rates and errors, and what is not as it should be.
     #[command(after_help = STATUS)]
     Status(StatusArgs),
+    /// Measure: loads, origins, and adit beside other proxies.
+    #[command(after_help = bench::BENCH)]
+    Bench(bench::BenchArgs),
     /// Print the completion script of a shell.
     #[command(after_help = COMPLETION)]
     Completion {

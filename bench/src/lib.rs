@@ -1,9 +1,15 @@
-//! Origins that answer like real backends, for `adit demo`, the tests and the benches.
-//!
-//! An [`Origin`] is a server on its own thread: it works beside any runtime and stops when it is
-//! dropped. What it serves is listed in [`origin`]; every path answers the same over HTTP/1.1 and
-//! HTTP/2. Nothing here is reached by `adit run`.
+#![doc = include_str!("../README.md")]
 
+mod content;
+pub mod load;
 pub mod origin;
+mod peer;
+mod pki;
+mod process;
+mod relay;
+pub mod results;
+pub mod suite;
+pub mod watch;
 
 pub use origin::{Kind, Origin, TlsIdentity};
+pub use peer::{Kind as PeerKind, Peer};

@@ -1,5 +1,6 @@
 //! The commands, and what their exit codes mean.
 
+pub(crate) mod bench;
 mod check;
 mod completion;
 mod demo;
@@ -22,7 +23,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// It was called wrongly.
     Usage = 2,
-    /// The configuration has errors.
+    /// What was checked did not pass: a configuration has errors, a budget was not kept.
     Invalid = 3,
     /// The configuration has warnings, and they count.
     Warnings = 4,
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completion { shell } => completion::run(shell),
         Command::Version(args) => version::run(args.output),
     }

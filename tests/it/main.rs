@@ -14,6 +14,7 @@
 //! | `exposure` | who may see what, asked for in every way a client can ask |
 //! | `explain` | what `adit explain` says, against what adit does |
 //! | `reload`, `stop` | living with it: changes, signals, hand-over, under load |
+//! | `bench` | loads, peers and results of `adit bench`, never a figure |
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
 //! | `errors` | the pages of docs/errors, against what adit says |
 //! | `survival` | kills, signals and backends at the worst moment; cold starts |
@@ -36,6 +37,7 @@
 
 mod acceptance;
 mod admin;
+mod bench;
 mod commands;
 mod dns;
 mod errors;

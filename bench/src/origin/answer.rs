@@ -11,9 +11,7 @@ use bytes::Bytes;
 
 use super::exchange::{Exchange, Fields, Head};
 use super::{grpc, websocket};
-
-/// Body bytes at offset `k` are `a` + `k` mod 16, so that a receiver can check any part.
-static BLOCK: [[u8; 16]; 4096] = [*b"abcdefghijklmnop"; 4096];
+use crate::content;
 
 const TEXT: Fields<'static> = &[("content-type", "text/plain; charset=utf-8")];
 const BINARY: Fields<'static> = &[("content-type", "application/octet-stream")];
@@ -25,7 +23,7 @@ pub(super) async fn answer(
     exchange: &mut impl Exchange,
 ) -> io::Result<()> {
     if let Some(method) = head.path().strip_prefix("/echo.Echo/") {
-        return grpc::answer(method, exchange).await;
+        return grpc::answer(method, head, exchange).await;
     }
     let mut parts = head.path().trim_start_matches('/').split('/');
     let verb = parts.next().unwrap_or_default();
@@ -123,12 +121,11 @@ async fn bytes(exchange: &mut impl Exchange, len: u64, announced: bool) -> io::R
 }
 
 async fn pattern(exchange: &mut impl Exchange, len: u64) -> io::Result<()> {
-    let mut left = len;
-    while left > 0 {
-        let mut block = Bytes::from_static(BLOCK.as_flattened());
-        block.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        left -= block.len() as u64;
-        exchange.write(block).await?;
+    let mut sent = 0;
+    while sent < len {
+        let piece = content::piece(sent, usize::try_from(len - sent).unwrap_or(usize::MAX));
+        sent += piece.len() as u64;
+        exchange.write(piece).await?;
     }
     Ok(())
 }

@@ -1,32 +1,39 @@
 //! gRPC echo: messages come back as they were, whatever they hold.
 //!
 //! `Unary` and `Bidi` answer each message at once, `ClientStream` all of them joined at the end,
-//! `ServerStream` the request's message ten times. The five-byte prefix is all of the framing
+//! `ServerStream` the request's message ten times, or as the field `x-repeats` says. The five-byte prefix is all of the framing
 //! that an echo must know, so that no schema is needed.
 
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::exchange::{Exchange, Fields};
+use super::exchange::{Exchange, Fields, Head};
 
 const HEAD: Fields<'static> = &[("content-type", "application/grpc")];
 const OK: Fields<'static> = &[("grpc-status", "0"), ("grpc-message", "")];
 const UNIMPLEMENTED: Fields<'static> = &[("grpc-status", "12"), ("grpc-message", "no such method")];
 
-/// Messages that `ServerStream` answers for one.
+/// Messages that `ServerStream` answers for one, unless the request says how many.
 const REPEATS: usize = 10;
 
 /// Largest message.
 const MAX_MESSAGE: usize = 16 << 20;
 
 /// Answers a call of `/echo.Echo/METHOD`.
-pub(super) async fn answer(method: &str, exchange: &mut impl Exchange) -> io::Result<()> {
+pub(super) async fn answer(
+    method: &str,
+    head: &Head,
+    exchange: &mut impl Exchange,
+) -> io::Result<()> {
     exchange.head(200, HEAD, None).await?;
     exchange.flush().await?;
     let repeats = match method {
         "Unary" | "Bidi" => 1,
-        "ServerStream" => REPEATS,
+        "ServerStream" => head
+            .field("x-repeats")
+            .and_then(|repeats| repeats.parse().ok())
+            .unwrap_or(REPEATS),
         "ClientStream" => {
             let joined = collect(exchange).await?;
             exchange.write(frame(&joined)).await?;

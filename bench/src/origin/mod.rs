@@ -16,6 +16,7 @@ mod exchange;
 mod grpc;
 mod h1;
 mod h2;
+mod raw;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,6 +43,9 @@ pub enum Kind {
     H2c,
     /// HTTP/1.1 or HTTP/2 over TLS, as the client's ALPN asks.
     Tls(TlsIdentity),
+    /// Plain bytes behind an optional ClientHello, for what relays without reading: commands of a
+    /// letter and a length of eight bytes. `E` echoes so many bytes, `D` sends them, `U` takes them.
+    Raw,
 }
 
 /// A running origin; dropping it closes its port and its connections.
@@ -93,6 +97,7 @@ enum Speaker {
     Http1,
     H2c,
     Tls(tokio_rustls::TlsAcceptor),
+    Raw,
 }
 
 impl Speaker {
@@ -101,6 +106,7 @@ impl Speaker {
             Kind::Http1 => Self::Http1,
             Kind::H2c => Self::H2c,
             Kind::Tls(identity) => Self::Tls(identity.acceptor()?),
+            Kind::Raw => Self::Raw,
         })
     }
 
@@ -109,6 +115,7 @@ impl Speaker {
         match self {
             Self::Http1 => h1::serve(stream, &name, peer).await,
             Self::H2c => h2::serve(stream, name, peer).await,
+            Self::Raw => raw::serve(stream).await,
             Self::Tls(acceptor) => {
                 let stream = acceptor.accept(stream).await?;
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
