@@ -19,9 +19,6 @@ use crate::process::{Cpus, Folder};
 use crate::results::{DIRECT, Row, Sample};
 use crate::watch::{Load, Tree, syscalls};
 
-/// Stolen time above which a round does not count, in percent.
-const STEAL: f64 = 2.0;
-
 /// What all rounds stand on.
 pub(super) struct Ground<'a> {
     options: &'a Options,
@@ -182,11 +179,6 @@ impl<'a> Ground<'a> {
         };
         let steal = Load::now().steal_since(&before);
         subject.running()?;
-        if steal > STEAL {
-            return Err(io::Error::other(format!(
-                "{steal:.1} % of the time was stolen"
-            )));
-        }
         sample.insert("load".to_owned(), before.average);
         sample.insert("steal".to_owned(), steal);
         Ok(sample)

@@ -24,7 +24,8 @@ Rows: `adit bench list`. W1 is that row, W1* and W6 are all whose names begin so
 
 The deciding figure is CPU time of the proxy's processes per unit of work: on a machine that does
 other things, too, requests per second say who else was at work. Rounds are interleaved; medians
-count; a round with any failure, or with more than 2 % of the time stolen, is run again.
+count; a round with any failure, or with more than 2 % of the time stolen, is run again. A round
+with failures never counts.
 
 Exit codes: 0 fine, 1 it failed or a row had no good round, 2 wrong usage, 3 a budget was missed.";
 
