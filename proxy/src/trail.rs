@@ -46,6 +46,7 @@ pub(crate) struct Trail {
     complete: bool,
     /// The client as trusted proxies say.
     forwarded: Option<IpAddr>,
+    user: Option<Arc<str>>,
     role: Role,
     /// Whether it is counted in flight, in the process and on its route.
     in_flight: (bool, bool),
@@ -81,6 +82,7 @@ impl Trail {
             closes: false,
             complete: false,
             forwarded: None,
+            user: None,
             role: info.door.spec().role,
             in_flight: (false, false),
         }
@@ -129,6 +131,10 @@ impl Trail {
 
     pub(crate) fn forwarded(&mut self, client: IpAddr) {
         self.forwarded = Some(client);
+    }
+
+    pub(crate) fn authenticated(&mut self, user: &Arc<str>) {
+        self.user = Some(Arc::clone(user));
     }
 
     pub(crate) fn identified(&mut self, request_id: &HeaderValue) {
@@ -282,6 +288,7 @@ impl Trail {
             termination: self.termination,
             rule: self.rule,
             draining: self.worker.is_draining(),
+            user: self.user.as_deref().unwrap_or_default(),
             user_agent: &user_agent,
             referer: &referer,
             ..Record::new(

@@ -69,6 +69,8 @@ pub struct Record<'a> {
     pub rule: &'static str,
     /// Whether it ended while its connection was being drained.
     pub draining: bool,
+    /// Who basic authentication let in, or empty.
+    pub user: &'a str,
     /// User-Agent.
     pub user_agent: &'a [u8],
     /// Referer.
@@ -106,6 +108,7 @@ impl Record<'_> {
             termination: Termination::Normal,
             rule: "",
             draining: false,
+            user: "",
             user_agent: b"",
             referer: b"",
         }
@@ -271,6 +274,7 @@ impl Formatter {
         fields.word(quoted!("termination"), record.termination.as_str());
         fields.word(quoted!("rule"), record.rule);
         fields.flag(name!("draining"), record.draining);
+        fields.text(quoted!("user"), record.user.as_bytes(), NAME);
         fields.text(quoted!("user_agent"), record.user_agent, TEXT);
         fields.text(
             quoted!("referer"),
@@ -282,7 +286,12 @@ impl Formatter {
 
     fn combined(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         text::ip(out, record.client_ip);
-        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(b" - ");
+        if record.user.is_empty() {
+            out.push(b'-');
+        }
+        text::hex_escaped(out, record.user.as_bytes(), NAME);
+        out.extend_from_slice(b" [");
         self.clock.write(out, record.time);
         out.extend_from_slice(b"] \"");
         text::hex_escaped(out, record.method, WORD);

@@ -64,7 +64,7 @@ pub(crate) async fn forward(
             fresh,
         };
         let started = Instant::now();
-        let result = attempt.send(&place, request, trail).await;
+        let result = attempt.send(&place, request, Some(&mut *trail)).await;
         report(worker, compiled, &place, &result, started);
         let again = left > 0 && may_repeat(&result, &spec.retry.on, repeatable, bodyless);
         if again && worker.retries.retry() {
@@ -79,6 +79,56 @@ pub(crate) async fn forward(
         response.body.carry(place);
         response.body.set_upgraded_idle(route.upgraded_idle);
         return Ok(response);
+    }
+}
+
+/// Asks another server about a request; nothing of it is logged. Asked again once, where nothing can
+/// have come of the first time.
+pub(crate) async fn ask(
+    serving: Serving<'_>,
+    compiled: &CompiledUpstream,
+    request: &mut Request,
+) -> Result<Response, Error> {
+    let Serving {
+        worker,
+        current,
+        info,
+        route,
+        ..
+    } = serving;
+    let repeatable = is_idempotent(&request.method);
+    let mut fresh = false;
+    loop {
+        let place = pick(worker, compiled, current, None, &[])?;
+        let mut attempt = Sending {
+            worker,
+            current,
+            info,
+            route,
+            compiled,
+            authority: None,
+            repeatable,
+            fresh,
+        };
+        let started = Instant::now();
+        let result = attempt.send(&place, request, None).await;
+        report(worker, compiled, &place, &result, started);
+        match result {
+            Err(error) if !fresh && may_ask_again(&error, repeatable) => fresh = true,
+            Err(error) => return Err(error),
+            Ok(mut response) => {
+                response.body.carry(place);
+                return Ok(response);
+            }
+        }
+    }
+}
+
+fn may_ask_again(error: &Error, repeatable: bool) -> bool {
+    match error.retry() {
+        Attempt::Never => false,
+        Attempt::NothingSent => true,
+        Attempt::Idempotent => repeatable,
     }
 }
 
@@ -229,7 +279,7 @@ impl Sending<'_> {
         &mut self,
         place: &InFlight,
         request: &mut Request,
-        trail: &mut Trail,
+        trail: Option<&mut Trail>,
     ) -> Result<Response, Error> {
         // The fields travel beside the request, so that a further attempt finds them again.
         let fields = std::mem::take(&mut request.headers);
@@ -263,7 +313,7 @@ impl Sending<'_> {
         place: &InFlight,
         request: &mut Request,
         terms: &Terms<'_>,
-        trail: &mut Trail,
+        trail: Option<&mut Trail>,
     ) -> Result<Response, Error> {
         let endpoint = place.endpoint();
         let pool = &self.worker.pool;
@@ -301,7 +351,7 @@ impl Sending<'_> {
         place: &InFlight,
         request: &mut Request,
         terms: &Terms<'_>,
-        trail: &mut Trail,
+        trail: Option<&mut Trail>,
     ) -> Result<Response, Error> {
         let secure = place.endpoint().protocol().is_tls();
         let channel = Box::pin(self.channel(place, trail)).await?;
@@ -312,7 +362,7 @@ impl Sending<'_> {
     async fn channel(
         &self,
         place: &InFlight,
-        trail: &mut Trail,
+        mut trail: Option<&mut Trail>,
     ) -> Result<h2::client::Channel, Error> {
         const MOST: usize = 4;
         let limits = &self.current.limits;
@@ -337,7 +387,7 @@ impl Sending<'_> {
                 pool.opened().await;
                 continue;
             };
-            let stream = self.dial(place, trail).await?;
+            let stream = self.dial(place, trail.as_deref_mut()).await?;
             let channel = h2::client::Channel::open(stream, limits, self.counts()).await?;
             pool.add_channel(endpoint, channel.clone());
             return Ok(channel);
@@ -351,7 +401,11 @@ impl Sending<'_> {
         }
     }
 
-    async fn dial(&self, place: &InFlight, trail: &mut Trail) -> Result<crate::io::Stream, Error> {
+    async fn dial(
+        &self,
+        place: &InFlight,
+        trail: Option<&mut Trail>,
+    ) -> Result<crate::io::Stream, Error> {
         let started = Instant::now();
         let spec = self.compiled.upstream.spec();
         let timeout = self.route.connect.or(spec.timeouts.connect);
@@ -365,7 +419,9 @@ impl Sending<'_> {
         };
         let stream = Box::pin(connect::dial(&dial)).await?;
         let took = started.elapsed();
-        trail.connected(took);
+        if let Some(trail) = trail {
+            trail.connected(took);
+        }
         self.compiled
             .upstream
             .stats()

@@ -56,7 +56,15 @@ pub(crate) async fn handle(
     }
     let route = match decide(&current.snapshot, info, role, &request) {
         Ok(route) => route,
-        Err(unserved) => return answer(unserved, &request, trail),
+        Err(unserved) => {
+            let page = certificate_page(&current.snapshot, role, &request, unserved);
+            let mut response = answer(unserved, &request, trail);
+            if let Some(page) = page {
+                response = Response::empty(StatusCode::FOUND);
+                response.headers.insert(header::LOCATION, page);
+            }
+            return response;
+        }
     };
     trail.routed(&route);
     let admitted = check_route(&route, &mut request);
@@ -372,6 +380,23 @@ fn check_tls(
         ));
     }
     Ok(())
+}
+
+/// Where a client without a good certificate is sent, instead of being refused (MTL-04).
+pub(crate) fn certificate_page(
+    snapshot: &Snapshot,
+    role: Option<Role>,
+    request: &Request,
+    unserved: Unserved,
+) -> Option<HeaderValue> {
+    let Unserved::Refused(Refusal::ClientCertificate, _) = unserved else {
+        return None;
+    };
+    let entry = snapshot.reachable(request.host.as_str(), role?)?;
+    let Selection::Rule(rule) = entry.select(&view(request)) else {
+        return None;
+    };
+    rule.payload.plan.as_ref()?.certificate_page().cloned()
 }
 
 /// What the route itself limits.

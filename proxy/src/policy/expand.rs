@@ -10,6 +10,7 @@ use adit_route::policy::{Template, Variable};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
+use super::access::certificate::{self, verified};
 use super::passage::Scene;
 use crate::http::handle::cookie;
 use crate::http::headers;
@@ -109,10 +110,17 @@ fn value(variable: &Variable, scene: &Scene<'_>, out: &mut String) {
         }
         Variable::RequestId => field(scene, &headers::X_REQUEST_ID, out),
         Variable::ForwardedFor => field(scene, &headers::X_FORWARDED_FOR, out),
-        Variable::ClientSubject
-        | Variable::ClientIssuer
-        | Variable::ClientVerify
-        | Variable::ClientFingerprint => {}
+        Variable::ClientSubject => {
+            out.push_str(verified(scene.info).map_or("", |client| &client.subject));
+        }
+        Variable::ClientIssuer => {
+            out.push_str(verified(scene.info).map_or("", |client| &client.issuer));
+        }
+        Variable::ClientVerify => out.push_str(&certificate::verify(scene.info)),
+        Variable::ClientFingerprint => {
+            let fingerprint = verified(scene.info).map(certificate::fingerprint);
+            out.push_str(&fingerprint.unwrap_or_default());
+        }
         Variable::Milliseconds => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.unwrap_or_default();

@@ -17,6 +17,7 @@ mod plan;
 mod rate;
 mod redirect;
 mod rewrite;
+mod seal;
 mod serve;
 mod step;
 

@@ -9,13 +9,16 @@ use adit_route::CanonicalHost;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 
+use super::access::Judgement;
 use super::rate::Place;
+use crate::http::handle::Serving;
 use crate::http::headers;
 use crate::http::message::Request;
 use crate::info::ConnInfo;
 
 /// A request on its way.
 pub(crate) struct Passage<'a> {
+    pub serving: Serving<'a>,
     pub info: &'a Rc<ConnInfo>,
     /// The client, as section 4.2 finds it: the peer, or what trusted proxies say.
     pub client: IpAddr,
@@ -29,6 +32,8 @@ pub(crate) struct Passage<'a> {
     pub place: Option<Place>,
     /// The origin that may read the answer, if there is one.
     pub origin: Option<HeaderValue>,
+    /// What the server said that decides.
+    pub said: Option<Arc<Judgement>>,
 }
 
 /// What variables and decisions may depend on.

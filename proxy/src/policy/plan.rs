@@ -6,7 +6,7 @@ use adit_route::policy::{Bandwidth, CookieEdits, FieldEdits, Hsts, LocationEdit,
 use adit_route::{HostPattern, Policies, Profile, UpstreamSpec};
 use http::HeaderValue;
 
-use super::access::Addresses;
+use super::access::{self, External};
 use super::cors::CompiledCors;
 use super::https::Upgrade;
 use super::memory::Memory;
@@ -39,6 +39,10 @@ pub(crate) struct Plan {
     pub(super) hsts: Option<HeaderValue>,
     /// How fast responses leave.
     pub(super) bandwidth: Option<Bandwidth>,
+    /// Whether the backend is not to see the client's password (BAS-04).
+    pub(super) keeps_password: bool,
+    /// Who says what the backend and the client get of an answer.
+    pub(super) external: Option<Arc<External>>,
 }
 
 /// What a plan is compiled with.
@@ -52,7 +56,6 @@ pub(crate) struct Compiling<'a> {
     /// The certificates of this generation.
     pub certificates: &'a Arc<CertificateSet>,
     /// Upstreams beside that of the rule.
-    #[expect(dead_code, reason = "asked for by policies that ask servers")]
     pub upstreams: &'a mut UpstreamCompiler<'a>,
     /// What lives on over generations.
     pub memory: &'a Memory,
@@ -80,9 +83,8 @@ impl Plan {
         let rate = policies.rate.as_ref();
         let counted = rate.and_then(|rate| Rate::compile(rate, &with.memory.zones));
         steps.extend(counted.map(Step::Rate));
-        let access = &policies.access;
-        let lists = Addresses::compile(&access.deny, access.allow.as_ref());
-        steps.extend(lists.map(Step::Addresses));
+        let (demands, external) = access::steps(&policies.access, with);
+        steps.extend(demands);
         steps.sort_by_key(|step| step.stage().rank(with.profile));
         Self {
             location: with.location.into(),
@@ -95,7 +97,18 @@ impl Plan {
             response_fields: policies.response_fields.clone(),
             bandwidth: rate.and_then(|rate| rate.bandwidth),
             hsts: policies.hsts.as_ref().map(hsts),
+            keeps_password: policies.access.basic.is_some(),
+            external,
         }
+    }
+
+    /// Where clients without a good certificate are sent.
+    pub(crate) fn certificate_page(&self) -> Option<&HeaderValue> {
+        let mut steps = self.steps.iter();
+        steps.find_map(|step| match step {
+            Step::Certificate(certificate) => certificate.error_page(),
+            _ => None,
+        })
     }
 
     /// The steps, for those who explain them.

@@ -26,6 +26,7 @@ pub(crate) async fn serve(
 ) -> Response {
     let info = serving.info;
     let mut passage = Passage {
+        serving,
         info,
         client: forwarded_client(info, &request).unwrap_or_else(|| info.client.ip()),
         target: request.target.clone(),
@@ -33,6 +34,7 @@ pub(crate) async fn serve(
         user: None,
         place: None,
         origin: plan.cors.as_ref().and_then(|cors| cors.allowed(&request)),
+        said: None,
     };
     // First, so that every step and every server that is asked sees the fields of section 4.1.
     match set_forwarding(serving.worker, info, &mut request, trail) {
@@ -46,6 +48,10 @@ pub(crate) async fn serve(
     let response = match admitted {
         Ok(()) => {
             let authority = plan.authority(&passage, &request);
+            if let Some(user) = &passage.user {
+                trail.authenticated(user);
+            }
+            plan.prove(&passage, &mut request);
             let edits = Edits::of(&plan.request_fields, &passage.scene(&request));
             edits.apply(&mut request.headers);
             let serving = Serving {
@@ -94,6 +100,16 @@ impl Plan {
         edit_locations(&self.locations, &scene, &mut response.headers);
     }
 
+    /// What was proven takes the place of what the client brought to prove it.
+    fn prove(&self, passage: &Passage<'_>, request: &mut Request) {
+        if self.keeps_password {
+            request.headers.remove(header::AUTHORIZATION);
+        }
+        if let Some(external) = &self.external {
+            external.grant(passage.said.as_deref(), &mut request.headers);
+        }
+    }
+
     /// The response stage, whoever answered.
     fn finish(
         &self,
@@ -113,6 +129,9 @@ impl Plan {
         {
             let name = header::STRICT_TRANSPORT_SECURITY;
             response.headers.insert(name, hsts.clone());
+        }
+        if let (Some(external), Some(said)) = (&self.external, &passage.said) {
+            external.set_cookies(said, &mut response);
         }
         if let Some(place) = passage.place.take() {
             response.body.occupy(place);

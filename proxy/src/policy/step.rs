@@ -10,7 +10,7 @@ use adit_route::Profile;
 use adit_route::policy::Redirect;
 use http::StatusCode;
 
-use super::access::Addresses;
+use super::access::{Addresses, Any, Basic, Certificate, External};
 use super::cors::CompiledCors;
 use super::https::Upgrade;
 use super::passage::{Passage, Scene};
@@ -24,6 +24,7 @@ use crate::http::reply;
 /// When a step is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    Certificate,
     Closed,
     Https,
     Addresses,
@@ -31,6 +32,8 @@ pub(crate) enum Stage {
     Preflight,
     Redirect,
     Rewrite,
+    Basic,
+    External,
 }
 
 impl Stage {
@@ -39,6 +42,7 @@ impl Stage {
         match profile {
             // The numbers of section 1.18.
             Profile::Nginx => match self {
+                Self::Certificate => 3,
                 Self::Closed => 8,
                 Self::Preflight => 9,
                 Self::Redirect => 10,
@@ -46,8 +50,11 @@ impl Stage {
                 Self::Https => 12,
                 Self::Rate => 14,
                 Self::Addresses => 15,
+                Self::Basic => 16,
+                Self::External => 17,
             },
             Profile::Strict => match self {
+                Self::Certificate => 0,
                 Self::Closed => 1,
                 Self::Https => 2,
                 Self::Addresses => 3,
@@ -55,6 +62,8 @@ impl Stage {
                 Self::Preflight => 5,
                 Self::Redirect => 6,
                 Self::Rewrite => 7,
+                Self::Basic => 9,
+                Self::External => 10,
             },
         }
     }
@@ -77,6 +86,14 @@ pub(crate) enum Step {
     Rewrite(Rewriting),
     /// Plain HTTP is sent to HTTPS.
     Https(Upgrade),
+    /// Names and passwords.
+    Basic(Basic),
+    /// A server that decides.
+    External(Arc<External>),
+    /// One of several demands is enough.
+    Any(Any),
+    /// What becomes of the client's certificate.
+    Certificate(Certificate),
 }
 
 /// A step that ends the request.
@@ -126,6 +143,9 @@ impl Step {
             Self::Rate(_) => Stage::Rate,
             Self::Rewrite(_) => Stage::Rewrite,
             Self::Https(_) => Stage::Https,
+            Self::Basic(_) | Self::Any(_) => Stage::Basic,
+            Self::External(_) => Stage::External,
+            Self::Certificate(_) => Stage::Certificate,
         }
     }
 
@@ -139,14 +159,14 @@ impl Step {
             Self::Rate(_) => "rateLimit",
             Self::Rewrite(_) => "rewrite",
             Self::Https(_) => "httpsRedirect",
+            Self::Basic(_) => "auth.basic",
+            Self::External(_) => "auth.external",
+            Self::Any(_) => "auth",
+            Self::Certificate(_) => "clientCertificate",
         }
     }
 
     /// Takes the step. Rare steps that wait are boxed: they must not make every request larger.
-    #[expect(
-        clippy::unused_async,
-        reason = "steps that ask a server wait for its answer"
-    )]
     pub(crate) async fn take(
         &self,
         passage: &mut Passage<'_>,
@@ -166,6 +186,10 @@ impl Step {
                 .map(|location| Answer::plain(redirect::to(upgrade.status, location))),
             Self::Addresses(lists) => lists.refuse(&scene),
             Self::Rate(rate) => rate.refuse(passage),
+            Self::Basic(basic) => Box::pin(basic.refuse(passage, request)).await,
+            Self::External(external) => Box::pin(external.refuse(passage, request)).await,
+            Self::Any(any) => Box::pin(any.refuse(passage, request)).await,
+            Self::Certificate(certificate) => certificate.refuse(passage.info, request),
         };
         answer.map_or(Ok(()), Err)
     }
@@ -214,6 +238,10 @@ impl Step {
                 ),
                 None => Told::Passes("no redirect to HTTPS".to_owned()),
             },
+            Self::Basic(basic) => basic.tell(scene.request),
+            Self::External(external) => external.tell(),
+            Self::Any(any) => any.tell(scene),
+            Self::Certificate(certificate) => certificate.tell(scene.info),
         }
     }
 }

@@ -68,7 +68,17 @@ fn short_target(
     transport: Transport,
     weight: u32,
 ) -> Option<Target> {
-    let text = node.text()?;
+    text_target(reader, node, node.text()?, transport, weight)
+}
+
+/// The target that a text stands for, which is written at `node`.
+pub(super) fn text_target(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    text: &str,
+    transport: Transport,
+    weight: u32,
+) -> Option<Target> {
     match scalar::backend(text).ok()? {
         BackendText::Unix(path) => Some(Target {
             address: Address::Unix(PathBuf::from(path)),

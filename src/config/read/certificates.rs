@@ -238,21 +238,21 @@ pub(super) fn private_key(reader: &mut Reader<'_>, node: &Node) -> Option<Arc<[u
     None
 }
 
-fn readable_by_everybody(path: &Path) -> bool {
+pub(super) fn readable_by_everybody(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     const OTHERS_READ: u32 = 0o004;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
 }
 
 impl Reader<'_> {
-    fn refer(&mut self, path: &Path) {
+    pub(super) fn refer(&mut self, path: &Path) {
         if !self.referenced.iter().any(|known| known == path) {
             self.referenced.push(path.to_owned());
         }
     }
 
     /// What is in a file; each file is read once.
-    fn content(&mut self, node: &Node) -> Option<Arc<[u8]>> {
+    pub(super) fn content(&mut self, node: &Node) -> Option<Arc<[u8]>> {
         const MAX: u64 = 1 << 20;
         let path = self.path(node)?;
         if let Some(Some(content)) = self.contents.get(&path) {

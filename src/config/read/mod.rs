@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use adit_route::{CidrSet, Place};
+use adit_route::{CidrSet, Place, UpstreamSpec};
 
 use super::model::{AccessFormat, AccessLog, AccessTarget, Config, Log, LogFormat, LogLevel};
 use super::problem::{Code, Problem, Problems};
@@ -39,6 +39,8 @@ pub(super) struct Reader<'a> {
     problems: &'a mut Problems,
     networks: HashMap<&'a str, CidrSet>,
     contents: HashMap<PathBuf, Option<Arc<[u8]>>>,
+    /// Servers that decide about requests.
+    servers: Vec<Arc<UpstreamSpec>>,
     /// Counters of rate limits, by where they are written.
     zones: policies::Zones,
     /// Files and directories that the document refers to, in the order of their first mention.
@@ -53,6 +55,7 @@ impl<'a> Reader<'a> {
             problems,
             networks: HashMap::new(),
             contents: HashMap::new(),
+            servers: Vec::new(),
             zones: policies::Zones::default(),
             referenced: Vec::new(),
         }

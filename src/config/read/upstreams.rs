@@ -12,7 +12,7 @@ use http::StatusCode;
 use super::super::problem::{Code, Problem};
 use super::super::scalar;
 use super::super::tree::Node;
-use super::backends::{Transport, targets};
+use super::backends::{Transport, targets, text_target};
 use super::{Reader, certificates};
 
 /// Keys of a mapping, and of the mapping that it takes from what it does not write itself.
@@ -161,7 +161,28 @@ fn upstream(
     }
 }
 
-fn backend_tls(reader: &mut Reader<'_>, node: &Node) -> BackendTls {
+/// A server that is asked beside a route's own backends; its name is for the caller to give.
+pub(super) fn server(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    backend: &str,
+    tls: BackendTls,
+) -> Option<UpstreamSpec> {
+    let target = text_target(reader, node, backend, Transport::Http, 1)?;
+    Some(UpstreamSpec {
+        name: "".into(),
+        targets: vec![target],
+        balance: Balance::default(),
+        tls,
+        proxy_protocol: None,
+        timeouts: UpstreamTimeouts::default(),
+        health: None,
+        outlier: Outlier::default(),
+        retry: Retry::default(),
+    })
+}
+
+pub(super) fn backend_tls(reader: &mut Reader<'_>, node: &Node) -> BackendTls {
     let insecure = node.field("insecure");
     let is_insecure = insecure.and_then(Node::truth).unwrap_or(false);
     if let Some(insecure) = insecure.filter(|_| is_insecure) {

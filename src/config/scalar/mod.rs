@@ -5,6 +5,7 @@
 
 mod backend;
 mod rate;
+mod server;
 mod units;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,6 +18,7 @@ use regex::{Regex, RegexBuilder};
 
 pub(in crate::config) use backend::{BackendHost, BackendText, SCHEMES, Scheme, backend, scheme};
 pub(in crate::config) use rate::rate;
+pub(in crate::config) use server::{cache_time, query_name, server_url};
 pub(in crate::config) use units::{duration, show_duration, show_size, size};
 
 /// Why a text does not follow its form.
@@ -164,6 +166,24 @@ pub(in crate::config) static TEMPLATE: Scalar = Scalar {
     allowed: "a text; `$host`, `$request_uri`, `$remote_addr` and the like stand for values of the \
             request, `$$` for a dollar sign",
     check: |text| template(text).map(drop),
+};
+/// A server that is asked something.
+pub(in crate::config) static SERVER_URL: Scalar = Scalar {
+    label: "URL of a server",
+    allowed: "`http://host:port/path` or `https://…`; path and query may hold variables",
+    check: |text| server_url(text).map(drop),
+};
+/// Statuses and a time.
+pub(in crate::config) static CACHE_TIME: Scalar = Scalar {
+    label: "statuses and a time",
+    allowed: "statuses and how long, such as `200 202 401 5m`; a time alone is for every status",
+    check: |text| cache_time(text).map(drop),
+};
+/// Name of a parameter of a query.
+pub(in crate::config) static QUERY_NAME: Scalar = Scalar {
+    label: "name of a parameter",
+    allowed: "letters, digits, `-`, `.`, `_` and `~`",
+    check: |text| query_name(text).map(drop),
 };
 /// So many in a time.
 pub(in crate::config) static RATE: Scalar = Scalar {

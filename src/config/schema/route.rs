@@ -83,6 +83,7 @@ pub(super) static ROUTE: Table = Table {
         &policies::FIELDS,
         &policies::CORS,
         &policies::ACCESS,
+        &policies::AUTH,
     ],
     planned: &[
         ("prefix", "write it in an entry of `paths`"),
@@ -140,6 +141,7 @@ static PATH: Table = Table {
         &policies::FIELDS,
         &policies::CORS,
         &policies::ACCESS,
+        &policies::AUTH,
     ],
     planned: &[
         ("path", "the key is `exact`, `prefix` or `regex`"),
@@ -300,7 +302,6 @@ static COMMON: Table = Table {
             "timeout",
             "the key is `timeouts`, with `connect`, `response` and `idle`",
         ),
-        ("auth", "it comes with the policies of routes"),
         (
             "headers",
             "the keys are `requestHeaders` and `responseHeaders`",

@@ -129,3 +129,132 @@ fn wrong_guards_are_refused() {
         ],
     );
 }
+
+#[test]
+fn password_files_are_read_with_the_configuration() {
+    let place = Workplace::new();
+    place.write("users", "anna:{SHA}abc=\nbert:rqXexS6ZhobKA\ncarl\n");
+    fs::create_dir_all(place.path.join("team/.hidden")).unwrap();
+    place.write("team/dora", "{SHA}abc=\n");
+    let load = |text: &str| place.load(&route(text)).unwrap();
+    let users = |loaded: &Loaded| {
+        let access = policies(&loaded.config)[0].unwrap().access.clone();
+        let credentials = access.basic.unwrap().credentials;
+        let users = credentials.users.iter().map(|(user, _)| user.to_string());
+        users.collect::<Vec<_>>()
+    };
+    let file = load("auth: {basic: {file: users, realm: office}}");
+    assert_eq!(users(&file), ["anna"]);
+    let mut warnings = file.warnings.iter().map(|found| found.code.to_string());
+    let lines = warnings.by_ref().filter(|code| code == "ADIT-1024").count();
+    assert_eq!(lines, 2, "{:?}", file.warnings);
+    let shown = format!("{:?}", file.warnings);
+    assert!(!shown.contains("rqXexS6ZhobKA"), "{shown}");
+    let directory = load("auth: {basic: {directory: team}}");
+    assert_eq!(users(&directory), ["dora"]);
+    fs::rename(place.path.join("team/dora"), place.path.join("team/emil")).unwrap();
+    let renamed = load("auth: {basic: {directory: team}}");
+    assert_eq!(users(&renamed), ["emil"]);
+    assert_ne!(directory.config.source_digest, renamed.config.source_digest);
+}
+
+#[test]
+fn routes_that_ask_one_server_share_its_connections() {
+    let place = Workplace::new();
+    let text = r#"routes:
+  - {host: a.test, backends: ['http://10.0.0.1:1'], auth: {external: {url: "http://10.0.0.9:4180/auth?for=$host"}}}
+  - {host: b.test, backends: ['http://10.0.0.1:1'], auth: {external: {url: "http://10.0.0.9:4180/other", timeout: 1s, cache: {key: $http_cookie}}}}
+  - {host: c.test, backends: ['http://10.0.0.1:1'], auth: {external: {url: "https://auth.test", tls: {insecure: true}, cache: {key: "$args", times: [200 1s, 401 403 2s, 1m]}}}}
+  - {host: d.test, backends: ['http://10.0.0.1:1'], auth: {external: {url: "https://auth.test"}}}
+"#;
+    let config = place.good(&format!("{HEAD}{text}"));
+    let external: Vec<_> = config
+        .routes
+        .hosts
+        .iter()
+        .map(|host| {
+            let policies = host.rules[0].policies.as_ref().unwrap();
+            policies.access.external.clone().unwrap()
+        })
+        .collect();
+    let names: Vec<_> = external.iter().map(|asked| &*asked.upstream.name).collect();
+    let expected = [
+        "auth:10.0.0.9:4180",
+        "auth:10.0.0.9:4180",
+        "auth:auth.test:443",
+        "auth:auth.test:443#2",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(external[2].host.as_str(), "auth.test");
+    assert_eq!(external[2].target.as_literal(), Some("/"));
+    let times: Vec<_> = external[2]
+        .cache_for
+        .iter()
+        .map(|times| (times.statuses.len(), times.time.as_secs()))
+        .collect();
+    assert_eq!(times, [(1, 1), (2, 2), (0, 60)]);
+    assert_eq!(external[1].cache_for.len(), 1);
+}
+
+#[test]
+fn wrong_demands_are_refused() {
+    refuse_within(
+        |text| route(&format!("auth: {text}")),
+        &[
+            ("{}", &["3:64 ADIT-1018 routes[0].auth"]),
+            ("{satisfy: any}", &["3:64 ADIT-1018 routes[0].auth"]),
+            (
+                "{digest: {file: x}}",
+                &[
+                    "3:64 ADIT-1018 routes[0].auth",
+                    "3:65 ADIT-1011 routes[0].auth.digest",
+                ],
+            ),
+            ("{basic: {}}", &["3:72 ADIT-1018 routes[0].auth.basic"]),
+            (
+                "{basic: {file: nowhere}}",
+                &["3:79 ADIT-1023 routes[0].auth.basic.file"],
+            ),
+            (
+                "{basic: {directory: nowhere}}",
+                &["3:84 ADIT-1023 routes[0].auth.basic.directory"],
+            ),
+            (
+                "{external: {}}",
+                &["3:75 ADIT-1012 routes[0].auth.external"],
+            ),
+            (
+                "{external: {url: '$host/auth'}}",
+                &["3:81 ADIT-1015 routes[0].auth.external.url"],
+            ),
+            (
+                "{external: {url: 'http://$host/auth'}}",
+                &["3:81 ADIT-1015 routes[0].auth.external.url"],
+            ),
+            (
+                "{external: {url: 'http://10.0.0.9/$nothing'}}",
+                &["3:81 ADIT-1015 routes[0].auth.external.url"],
+            ),
+            (
+                "{external: {url: 'http://localhost:80/'}}",
+                &["3:81 ADIT-1033 routes[0].auth.external.url"],
+            ),
+            (
+                "{external: {url: 'http://10.0.0.9', returnParameter: rd}}",
+                &["3:100 ADIT-1018 routes[0].auth.external.returnParameter"],
+            ),
+            (
+                "{external: {url: 'http://10.0.0.9', responseHeaders: [content-length]}}",
+                &["3:118 ADIT-1018 routes[0].auth.external.responseHeaders[0]"],
+            ),
+            (
+                "{external: {url: 'http://10.0.0.9', cache: {key: a, times: 200}}}",
+                &["3:123 ADIT-1015 routes[0].auth.external.cache.times"],
+            ),
+            (
+                "off, clientCertificate: {errorPage: nowhere}",
+                &["3:100 ADIT-1015 routes[0].clientCertificate.errorPage"],
+            ),
+        ],
+    );
+}

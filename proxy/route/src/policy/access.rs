@@ -6,8 +6,10 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
+use super::password::Credentials;
 use super::template::Template;
 use crate::cidr::CidrSet;
+use crate::host::CanonicalHost;
 use crate::upstream::UpstreamSpec;
 
 /// Demands on the client of a rule. Judged are the addresses that section 4.2 finds: the peer, what
@@ -47,27 +49,13 @@ pub struct BasicAuth {
     pub credentials: Arc<Credentials>,
 }
 
-/// Users with their password hashes, as they were read.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// User and hash, in the order of the file.
-    pub users: Vec<(Arc<str>, Arc<str>)>,
-}
-
-// Hashes are secrets too: they can be attacked at leisure.
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({} users)", self.users.len())
-    }
-}
-
 /// External authentication (AUT-01 to AUT-12): a server is asked about every request.
 #[derive(Clone, Debug)]
 pub struct ExternalAuth {
     /// The server.
     pub upstream: Arc<UpstreamSpec>,
-    /// `Host` of the question.
-    pub host: Arc<str>,
+    /// `Host` of the question: the server's name, without a port.
+    pub host: CanonicalHost,
     /// Path and query of the question.
     pub target: Template,
     /// Its method; `None` is GET, and then no `X-Original-URI` is sent (AUT-02).

@@ -8,6 +8,7 @@ pub mod access;
 pub mod answer;
 pub mod cors;
 pub mod fields;
+pub mod password;
 pub mod rate;
 pub mod redirect;
 pub mod template;
@@ -15,12 +16,11 @@ pub mod traffic;
 
 use std::sync::Arc;
 
-pub use access::{
-    Access, BasicAuth, CacheFor, CertificateFields, Credentials, ExternalAuth, Satisfy,
-};
+pub use access::{Access, BasicAuth, CacheFor, CertificateFields, ExternalAuth, Satisfy};
 pub use answer::{Buffering, Compression, ErrorPages, Errors, RequestBuffering};
 pub use cors::{Cors, CorsOrigins, OriginError, OriginPattern};
 pub use fields::{AttributeRewrite, CookieEdits, FieldEdits, Hsts, LocationEdit, SameSite};
+pub use password::{Credentials, HashFault, HashScheme, LineFault};
 pub use rate::{Bandwidth, Period, RateLimit, RequestRate};
 pub use redirect::{AppRoot, HttpsUpgrade, Redirect, Rewrite, RewritePath, UpgradeWhen};
 pub use template::{Template, TemplateError, Variable};

@@ -2,6 +2,7 @@
 //! its route, as a whole.
 
 mod access;
+mod auth;
 mod cors;
 mod fields;
 mod paths;
@@ -40,6 +41,7 @@ pub(super) fn policies(
     any |= fields::fields(reader, scope, &mut policies);
     any |= cors::cors(scope, &mut policies);
     any |= access::access(reader, scope, names, &mut policies);
+    any |= auth::auth(reader, scope, &mut policies.access);
     any.then(|| Arc::new(policies))
 }
 

@@ -2,6 +2,7 @@
 //! may be written at a route and at each of its paths.
 
 mod access;
+mod auth;
 mod cors;
 mod fields;
 mod paths;
@@ -9,13 +10,14 @@ mod paths;
 use super::Table;
 
 pub(super) use access::ACCESS;
+pub(super) use auth::AUTH;
 pub(super) use cors::CORS;
 pub(super) use fields::FIELDS;
 pub(super) use paths::PATHS;
 
 /// The keys of all policies, none of which means anything where no request is seen.
 pub(in super::super) fn keys() -> impl Iterator<Item = &'static str> {
-    [&PATHS, &FIELDS, &CORS, &ACCESS]
+    [&PATHS, &FIELDS, &CORS, &ACCESS, &AUTH]
         .into_iter()
         .flat_map(Table::all_keys)
         .map(|key| key.name)
