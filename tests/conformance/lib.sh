@@ -60,7 +60,7 @@ certify() {
   chmod 600 "$work/site.key"
 }
 
-# serve <routes and other keys>: adit, on $web and $webs, with admin on $adm.
+# serve <routes and other keys> [<more listeners>]: adit, on $web and $webs, with admin on $adm.
 serve() {
   [ -x "$adit" ] || fail "no $adit: cargo build --release, or say where in ADIT_BIN"
   certify
@@ -69,6 +69,7 @@ serve() {
     printf -- '- {name: web, role: lan, bind: "127.0.0.1:0"}\n'
     printf -- '- {name: webs, role: lan, bind: "127.0.0.1:0", tls: true}\n'
     printf -- '- {name: adm, role: admin, bind: "127.0.0.1:0"}\n'
+    [ -z "${2:-}" ] || printf '%s\n' "$2"
     printf 'certificates: {files: [{cert: site.pem, key: site.key}]}\naccessLog: {format: off}\n%s\n' "$1"
   } >"$work/adit.yaml"
   "$adit" run --config "$work/adit.yaml" --ready-file "$work/ready.json" >"$work/adit.out" 2>"$work/adit.err" &

@@ -12,6 +12,7 @@ use h2::server::SendResponse;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version, header};
 
+use super::meter::{Finding, Meter};
 use super::stream::StreamBody;
 use crate::error::Side;
 use crate::h1::{Violation, path_and_query};
@@ -37,14 +38,29 @@ const fn refused(rule: &'static str, reason: &'static str) -> Refusal {
     Refusal::Refused(Violation::new(rule, reason, StatusCode::BAD_REQUEST))
 }
 
+/// Length of a method (L-02).
+const MOST_METHOD: usize = 32;
+
 /// Turns a head into a request.
 pub(super) fn accept(
     request: http::Request<RecvStream>,
     respond: &Rc<RefCell<SendResponse<Bytes>>>,
+    meter: &Rc<RefCell<Meter>>,
     secure: bool,
     limits: &Limits,
 ) -> Result<Request, Refusal> {
     let (mut parts, stream) = request.into_parts();
+    let number = stream.stream_id().as_u32();
+    match meter.borrow_mut().finding(number) {
+        Some(Finding::Fragment) => return Err(malformed("D-67", "fragment")),
+        Some(Finding::Scheme) => return Err(refused("D-66", "scheme")),
+        // They have come already.
+        Some(Finding::Trailers) => return Err(malformed("D-60", "pseudo-field-in-trailers")),
+        None => {}
+    }
+    if parts.method.as_str().len() > MOST_METHOD {
+        return Err(malformed("D-68", "method-length"));
+    }
     let mut fields = FieldList::from(std::mem::take(&mut parts.headers));
     check_size(&fields, limits)?;
     check_values(&fields)?;
@@ -81,9 +97,12 @@ pub(super) fn accept(
     headers::join_cookies(&mut fields);
     let idle: Duration = limits.body_idle_timeout;
     let body = if stream.is_end_stream() {
+        if length.is_some_and(|length| length > 0) {
+            return Err(malformed("D-69", "no-content"));
+        }
         Body::empty()
     } else {
-        let stream = StreamBody::new(stream, Side::Client, idle, None);
+        let stream = StreamBody::new(stream, Side::Client, idle, None).watched_by(meter);
         Body::stream(stream, length)
     };
     let expects_continue = expects_continue && !body.is_empty();

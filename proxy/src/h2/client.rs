@@ -74,8 +74,8 @@ impl Channel {
         limits: &Rc<Limits>,
         counts: BackendCounts,
     ) -> Result<Self, Error> {
-        let meter = Rc::new(RefCell::new(Meter::new(Peer::Backend, limits)));
-        let stream = Metered::new(stream, Rc::clone(&meter));
+        let meter = Rc::new(RefCell::new(Meter::new(Peer::Backend, false, limits)));
+        let stream = Metered::new(Rc::new(RefCell::new(stream)), Rc::clone(&meter));
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)

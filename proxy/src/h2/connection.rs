@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Ping, PingPong, Reason, RecvStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::meter::{Meter, Metered, Peer, Rule, Teller, Watch};
 use crate::deadline::Deadline;
@@ -24,6 +25,7 @@ use crate::worker::{Live, Worker};
 /// A connection of a client.
 pub(super) struct ServerConnection {
     connection: h2::server::Connection<Metered, Bytes>,
+    stream: Rc<RefCell<Stream>>,
     meter: Rc<RefCell<Meter>>,
     teller: DoorTeller,
     pings: Option<Pings>,
@@ -62,14 +64,17 @@ impl ServerConnection {
     pub(super) async fn start(stream: Stream, info: &Rc<ConnInfo>, live: &Live) -> Option<Self> {
         let worker = live.worker();
         let limits = worker.limits();
-        let meter = Rc::new(RefCell::new(Meter::new(Peer::Client, &limits)));
-        let metered = Metered::new(stream, Rc::clone(&meter));
+        let secure = info.tls.is_some();
+        let meter = Rc::new(RefCell::new(Meter::new(Peer::Client, secure, &limits)));
+        let stream = Rc::new(RefCell::new(stream));
+        let metered = Metered::new(Rc::clone(&stream), Rc::clone(&meter));
         let handshake = builder(&limits).handshake::<_, Bytes>(metered);
         let mut connection = match tokio::time::timeout(limits.handshake_timeout, handshake).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 if !error.is_io() {
                     worker.refused(info, Rule::Library.id());
+                    part(stream, NO_HTTP2, &limits).await;
                 }
                 return None;
             }
@@ -83,6 +88,7 @@ impl ServerConnection {
         Some(Self {
             pings: connection.ping_pong().map(Pings::new),
             connection,
+            stream,
             meter,
             teller: DoorTeller {
                 worker: Rc::clone(worker),
@@ -97,6 +103,16 @@ impl ServerConnection {
             phase: Phase::Open,
             limits,
         })
+    }
+
+    /// Ends it. A peer that was told to be calm gets to read that.
+    pub(super) async fn end(self) {
+        let (stream, limits) = (Rc::clone(&self.stream), Rc::clone(&self.limits));
+        let stopping = self.phase == Phase::Stopping;
+        drop(self);
+        if stopping {
+            part(stream, &[], &limits).await;
+        }
     }
 
     pub(super) fn meter(&self) -> &Rc<RefCell<Meter>> {
@@ -249,6 +265,33 @@ impl Drop for ServerConnection {
     fn drop(&mut self) {
         self.meter.borrow_mut().report(&self.teller);
     }
+}
+
+/// GOAWAY with PROTOCOL_ERROR, before there was any stream (RFC 9113 §3.4).
+const NO_HTTP2: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// Says a last word and reads on for a moment: closing with unread input would reset the
+/// connection, and with it what the peer has not read yet (L-75).
+async fn part(stream: Rc<RefCell<Stream>>, last: &[u8], limits: &Limits) {
+    const MOST: usize = 64 * 1024;
+    let Ok(stream) = Rc::try_unwrap(stream) else {
+        return;
+    };
+    let mut stream = stream.into_inner();
+    let parting = async {
+        if stream.write_all(last).await.is_err() || stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut unread = [0; 4096];
+        let mut taken = 0;
+        while taken < MOST
+            && let Ok(len @ 1..) = stream.read(&mut unread).await
+        {
+            taken += len;
+        }
+    };
+    // Whether the peer took it in time changes nothing.
+    let _ = tokio::time::timeout(limits.linger_time, Box::pin(parting)).await;
 }
 
 fn builder(limits: &Limits) -> h2::server::Builder {

@@ -44,6 +44,7 @@ pub(crate) async fn serve(stream: Stream, info: Rc<ConnInfo>, live: Rc<Live>) {
         };
         tokio::task::spawn_local(stream.serve(request));
     }
+    connection.end().await;
 }
 
 struct ServerStream {
@@ -60,7 +61,7 @@ impl ServerStream {
     async fn serve(self, request: http::Request<RecvStream>) {
         let limits = self.worker.limits();
         let secure = self.info.tls.is_some();
-        let mut request = match accept(request, &self.respond, secure, &limits) {
+        let mut request = match accept(request, &self.respond, &self.meter, secure, &limits) {
             Ok(request) => request,
             Err(refusal) => return self.refuse(refusal),
         };

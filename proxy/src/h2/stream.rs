@@ -1,15 +1,24 @@
 //! A body that arrives on an HTTP/2 stream.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use h2::{Reason, RecvStream};
 
+use super::meter::Meter;
 use crate::deadline::Deadline;
 use crate::error::{Error, Side};
+use crate::h1::Violation;
 use crate::http::body::Frame;
+
+/// Pseudo-fields in trailers.
+const PSEUDO_FIELDS: Violation = Violation::new(
+    "D-60",
+    "pseudo-field-in-trailers",
+    http::StatusCode::BAD_REQUEST,
+);
 
 /// The receiving half of a stream.
 #[derive(Debug)]
@@ -22,6 +31,8 @@ pub(crate) struct StreamBody {
     deadline: Deadline,
     waiting: bool,
     data_done: bool,
+    /// Knows of trailers what the library does not tell (D-60).
+    meter: Option<Rc<RefCell<Meter>>>,
     /// What ends with the body: the place of a stream on a shared connection, an upload.
     _held: Option<Held>,
 }
@@ -70,7 +81,16 @@ impl StreamBody {
             deadline: Deadline::default(),
             waiting: false,
             data_done: false,
+            meter: None,
             _held: held,
+        }
+    }
+
+    /// Asks this meter before trailers are believed.
+    pub(super) fn watched_by(self, meter: &Rc<RefCell<Meter>>) -> Self {
+        Self {
+            meter: Some(Rc::clone(meter)),
+            ..self
         }
     }
 
@@ -121,11 +141,27 @@ impl StreamBody {
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         match self.stream.poll_trailers(cx) {
             Poll::Ready(Ok(trailers)) => {
+                if trailers.is_some() && self.has_bad_trailers() {
+                    return Poll::Ready(Some(Err(Error::Request(PSEUDO_FIELDS))));
+                }
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers.into()))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Some(Err(self.error(error)))),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn has_bad_trailers(&self) -> bool {
+        let stream = self.stream.stream_id().as_u32();
+        let meter = self.meter.as_ref();
+        meter.is_some_and(|meter| {
+            let mut meter = meter.borrow_mut();
+            let bad = meter.finding(stream).is_some();
+            if bad {
+                meter.refused();
+            }
+            bad
+        })
     }
 
     fn error(&self, error: h2::Error) -> Error {

@@ -4,6 +4,8 @@
 //! The answer is always the same: one error, and the connection is over.
 
 mod h2_floods;
+mod h2_heads;
+mod h2_work;
 mod limits;
 mod poisoning;
 mod requests;

@@ -21,6 +21,8 @@ pub(super) mod kind {
 pub(super) mod flag {
     pub(crate) const END_STREAM: u8 = 0x1;
     pub(crate) const END_HEADERS: u8 = 0x4;
+    pub(crate) const PADDED: u8 = 0x8;
+    pub(crate) const PRIORITY: u8 = 0x20;
 }
 
 const HEAD: usize = 9;

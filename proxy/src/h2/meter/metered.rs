@@ -20,12 +20,13 @@ use crate::io::Stream;
 /// A stream whose frames are counted.
 #[derive(Debug)]
 pub(crate) struct Metered {
-    stream: Stream,
+    /// Shared with whoever says the last word, after the library is gone.
+    stream: Rc<RefCell<Stream>>,
     meter: Rc<RefCell<Meter>>,
 }
 
 impl Metered {
-    pub(crate) fn new(stream: Stream, meter: Rc<RefCell<Meter>>) -> Self {
+    pub(crate) fn new(stream: Rc<RefCell<Stream>>, meter: Rc<RefCell<Meter>>) -> Self {
         Self { stream, meter }
     }
 
@@ -67,7 +68,7 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_read(cx, buf))?;
         let mut meter = this.meter.borrow_mut();
         let read = buf.filled().get(before..).unwrap_or_default();
         meter.received(read, &mut Tick::default());
@@ -86,7 +87,7 @@ impl AsyncWrite for Metered {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        let written = ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_write(cx, buf))?;
         this.sent(written, &[IoSlice::new(buf)]);
         Poll::Ready(Ok(written))
     }
@@ -97,21 +98,22 @@ impl AsyncWrite for Metered {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
+        let written =
+            ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_write_vectored(cx, bufs))?;
         this.sent(written, bufs);
         Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.borrow().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -6,17 +6,22 @@
 //! gracefully; more, and at once (L-38). No input or output, no allocation, and the clock is asked
 //! only for frames that are rationed by time, once per piece of input.
 
+mod blocks;
 mod bucket;
 mod frames;
+mod hpack;
+mod huffman;
 mod metered;
 mod openings;
 #[cfg(test)]
 mod tests;
 
+use blocks::Blocks;
 use bucket::Bucket;
 use frames::{Frame, Walker, flag, kind};
 use openings::Openings;
 
+pub(crate) use blocks::Finding;
 pub(crate) use metered::{Metered, Watch};
 
 use crate::limits::Limits;
@@ -168,6 +173,8 @@ pub(crate) struct Meter {
     openings: Openings,
     /// Streams that we reset because of a rule of our own, which has been counted.
     known_malformed: u32,
+    /// What requests say that the library does not tell.
+    heads: Option<Box<Blocks>>,
     blocks: u64,
     block_open: bool,
     in_fragment: bool,
@@ -178,7 +185,8 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(peer: Peer, limits: &Limits) -> Self {
+    /// `secure` is whether the connection is TLS.
+    pub(crate) fn new(peer: Peer, secure: bool, limits: &Limits) -> Self {
         const PREFACE: u32 = 24;
         const FRAME: usize = 16_384;
         let (reading, writing) = match peer {
@@ -212,6 +220,7 @@ impl Meter {
             paid_updates: 0,
             openings: Openings::new(limit.reset_share_from),
             known_malformed: 0,
+            heads: (peer == Peer::Client).then(|| Box::new(Blocks::new(secure))),
             blocks: 0,
             block_open: false,
             in_fragment: false,
@@ -226,7 +235,12 @@ impl Meter {
     pub(super) fn received(&mut self, mut bytes: &[u8], clock: &mut impl Clock) {
         loop {
             if self.in_fragment {
-                let (_, ended) = self.reading.payload(&mut bytes);
+                let (piece, ended) = self.reading.payload(&mut bytes);
+                if let Some(heads) = &mut self.heads
+                    && !heads.piece(piece, ended, !self.block_open)
+                {
+                    return self.stop(Rule::Malformed);
+                }
                 if !ended {
                     return;
                 }
@@ -300,8 +314,9 @@ impl Meter {
         self.continuations = 0;
         self.block_open = frame.flags & flag::END_HEADERS == 0;
         self.in_fragment = true;
-        if self.peer == Peer::Client {
-            self.openings.open(frame.stream, clock.now());
+        if let Some(heads) = &mut self.heads {
+            let opens = self.openings.open(frame.stream, clock.now());
+            heads.headers(frame, opens);
         }
     }
 
@@ -309,6 +324,9 @@ impl Meter {
         self.block_open = frame.flags & flag::END_HEADERS == 0;
         self.in_fragment = true;
         self.continuations += 1;
+        if let Some(heads) = &mut self.heads {
+            heads.continuation();
+        }
         if self.block_open && self.continuations > self.most_continuations {
             self.stop(Rule::Continuations);
         }
@@ -391,6 +409,11 @@ impl Meter {
         if self.peer == Peer::Client && !self.local_resets.take(clock.now()) {
             self.breach(Rule::LocalResets);
         }
+    }
+
+    /// What the library does not tell of a stream's head or trailers.
+    pub(crate) fn finding(&mut self, stream: u32) -> Option<Finding> {
+        self.heads.as_mut()?.take(stream)
     }
 
     /// A message was refused by a rule of ours (D-64 and others).

@@ -41,16 +41,16 @@ impl Openings {
         }
     }
 
-    /// A header block on a stream; it opens the stream if it is a new one.
-    pub(super) fn open(&mut self, stream: u32, now: u64) {
+    /// A header block on a stream, and whether it opens it.
+    pub(super) fn open(&mut self, stream: u32, now: u64) -> bool {
         if stream <= self.last {
-            return;
+            return false;
         }
         self.last = stream;
         self.opened = self.opened.saturating_add(1);
         let newest = self.marks.get(self.newest).copied().unwrap_or_default();
         if newest.first != 0 && now < newest.at + APART {
-            return;
+            return true;
         }
         self.newest = (self.newest + 1) % MARKS;
         if let Some(mark) = self.marks.get_mut(self.newest) {
@@ -59,6 +59,7 @@ impl Openings {
                 first: stream,
             };
         }
+        true
     }
 
     /// The client reset a stream. Whether it has done so with more than half of all, too soon.

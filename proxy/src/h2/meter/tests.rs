@@ -34,7 +34,7 @@ struct Subject {
 
 impl Subject {
     fn new(peer: Peer) -> Self {
-        let mut meter = Meter::new(peer, &Limits::default());
+        let mut meter = Meter::new(peer, false, &Limits::default());
         meter.reading = Walker::after(0);
         meter.writing = Walker::after(0);
         Self {
@@ -141,7 +141,7 @@ fn what_comes_slowly_enough_may_come_for_ever() {
             .gets(&frame(kind::HEADERS, 5, stream(n), b"\x82"))
             .gets(&frame(kind::RST_STREAM, 0, stream(n), &[0, 0, 0, 8]));
         if n % 3 == 0 {
-            subject.gets(&frame(kind::HEADERS, 5, stream(n), b"\x82"));
+            subject.gets(&frame(kind::HEADERS, 5, stream(n), b"\x00\x01a\x01b"));
         }
         if n == 400 {
             // Resetting each one at once is judged from 500 streams on, however slowly.
@@ -281,4 +281,40 @@ fn plain_requests_break_nothing() {
     subject.gets(&piece);
     assert_eq!(subject.meter.standing(), Standing::default());
     assert_eq!(subject.meter.received[..2], [100, 100]);
+}
+
+/// The blocks of a client that asks for one page again and again: HPACK knows all but the path.
+#[test]
+#[ignore = "a measurement: cargo test --release -p adit-proxy price -- --ignored --nocapture"]
+fn the_price_of_a_frame() {
+    const ROUNDS: u32 = 200_000;
+    let first = b"\x82\x41\x10www.example.test\x87\x04\x0a/index?a=b\x7a\x06h2load";
+    let next = b"\x82\xbf\x87\x04\x0a/index?a=b\xbe\x53\x03*/*";
+    let mut subject = Subject::new(Peer::Client);
+    subject.meter.heads = Some(Box::new(Blocks::new(true)));
+    subject.gets(&frame(kind::HEADERS, 5, 1, first));
+    let data = frame(kind::DATA, 0, 1, &vec![0; 16_384]);
+    let measure = |name: &str, subject: &mut Subject, each: &dyn Fn(u32) -> Vec<u8>| {
+        let input: Vec<Vec<u8>> = (1..=ROUNDS).map(each).collect();
+        let begun = std::time::Instant::now();
+        for piece in &input {
+            subject.gets(piece);
+        }
+        let each = begun.elapsed().as_nanos() / u128::from(ROUNDS);
+        eprintln!("{name}: {each} ns per frame");
+        assert_eq!(subject.meter.standing(), Standing::default(), "{name}");
+    };
+    measure("request", &mut subject, &|n| {
+        frame(kind::HEADERS, 5, stream(n), next)
+    });
+    subject.meter.paid_updates = u32::MAX;
+    measure("window update", &mut subject, &|_| {
+        frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])
+    });
+    let begun = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        subject.sends(&data);
+    }
+    let each = begun.elapsed().as_nanos() / u128::from(ROUNDS);
+    eprintln!("DATA of 16 KiB, sent: {each} ns per frame");
 }
