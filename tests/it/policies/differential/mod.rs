@@ -5,6 +5,7 @@
 //! saw must agree. What may differ stands in the table with the rule that allows it, and must
 //! differ: a difference that goes away leaves the table.
 
+mod access;
 mod cases;
 mod order;
 mod paths;
