@@ -208,6 +208,12 @@ const READERS: &[(&str, &str)] = &[
     ("src/config/scalar/backend.rs", "backends of the file"),
     ("src/commands/explain/url.rs", "URLs that are asked about"),
     ("proxy/src/tls/certificate.rs", "names of certificates"),
+    ("proxy/route/src/policy/cors.rs", "origins of scripts"),
+    (
+        "proxy/src/policy/passage.rs",
+        "the host that a trusted proxy tells, in redirects",
+    ),
+    ("proxy/src/policy/serve.rs", "hosts for backends"),
     ("fuzz/src/host.rs", "the function against a plain reader"),
 ];
 
