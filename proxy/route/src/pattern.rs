@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 use smallvec::SmallVec;
 
 /// Steps back that one search may take.
@@ -36,7 +36,7 @@ enum Engine {
 pub struct Syntax {
     /// Found at the beginning of a value only.
     pub anchored: bool,
-    /// Capital letters are small letters.
+    /// Capital letters are small letters, those of ASCII.
     pub ignore_case: bool,
     /// Look-around and back-references may be written.
     pub backtracking: bool,
@@ -114,7 +114,13 @@ impl Pattern {
             (true, true) => format!("{flags}{start}(?:{text})"),
             _ => format!("{flags}{start}{text}"),
         };
-        let linear = |text: &str| RegexBuilder::new(text).size_limit(MAX_SIZE).build();
+        // Over bytes, as nginx has it: what is not ASCII comes escaped. A text that needs Unicode
+        // gets it; reading every text so would make large files slow to load.
+        let read = |text: &str, unicode| {
+            let mut builder = RegexBuilder::new(text);
+            builder.size_limit(MAX_SIZE).unicode(unicode).build()
+        };
+        let linear = |text: &str| read(text, false).or_else(|_| read(text, true));
         let backtracking = |text: &str| {
             fancy_regex::RegexBuilder::new(text)
                 .backtrack_limit(MAX_STEPS_BACK)
@@ -155,7 +161,7 @@ impl Pattern {
     /// Whether the expression finds something.
     pub fn is_match(&self, value: &str) -> bool {
         match &self.engine {
-            Engine::Linear(regex) => regex.is_match(value),
+            Engine::Linear(regex) => regex.is_match(value.as_bytes()),
             Engine::Backtracking(regex) => bounded(regex.is_match(value)).unwrap_or(false),
         }
     }
@@ -164,8 +170,8 @@ impl Pattern {
     pub fn groups<'t>(&self, value: &'t str) -> Option<Groups<'t>> {
         let spans = match &self.engine {
             Engine::Linear(regex) => {
-                let found = regex.captures(value)?;
-                let span = |found: regex::Match<'_>| (found.start(), found.end());
+                let found = regex.captures(value.as_bytes())?;
+                let span = |found: regex::bytes::Match<'_>| (found.start(), found.end());
                 found.iter().map(|group| group.map(span)).collect()
             }
             Engine::Backtracking(regex) => {
@@ -202,16 +208,6 @@ impl fmt::Debug for Pattern {
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text && self.syntax == other.syntax
-    }
-}
-
-impl From<Regex> for Pattern {
-    fn from(regex: Regex) -> Self {
-        Self {
-            text: regex.as_str().into(),
-            syntax: Syntax::default(),
-            engine: Engine::Linear(regex),
-        }
     }
 }
 

@@ -149,8 +149,11 @@ impl<'a> Whole<'a> {
             if self.made.contains(&made) {
                 continue;
             }
-            let pattern = Pattern::compile(&made.0, Syntax::NGINX_PATH)
-                .or_else(|_| Pattern::compile(&regex::escape(&made.0), Syntax::NGINX_PATH));
+            let compile = |text: &str| Pattern::compile(text, Syntax::NGINX_PATH);
+            let pattern = match &rule.path {
+                PathMatch::Regex(read) if read.syntax() == Syntax::NGINX_PATH => Ok(read.clone()),
+                _ => compile(&made.0).or_else(|_| compile(&regex::escape(&made.0))),
+            };
             self.made.push(made);
             if let Ok(pattern) = pattern {
                 rules.push(Rule {

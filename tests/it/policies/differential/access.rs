@@ -1,6 +1,6 @@
 //! Lists of addresses and rates. Every client of these tests is 127.0.0.1.
 
-use super::{Case, agree, ask, get};
+use super::{Ask, Case, agree, ask, get};
 
 const LIMIT: &str = "limit_req_zone $binary_remote_addr zone=CASE:1m rate=1r/m;";
 
@@ -65,15 +65,18 @@ paths:
     ]);
 }
 
-#[test]
-fn stages_of_access_follow_each_other_as_in_nginx() {
-    let limited = |rules, nginx, adit, asks| Case {
+fn limited(rules: &'static str, nginx: &'static str, adit: &'static str, asks: Vec<Ask>) -> Case {
+    Case {
         rules,
         zone: LIMIT,
         nginx,
         adit,
         asks,
-    };
+    }
+}
+
+#[test]
+fn stages_of_access_follow_each_other_as_in_nginx() {
     agree(&[
         limited(
             "6 before 14: a body that is too large is not counted",
@@ -140,6 +143,12 @@ fn stages_of_access_follow_each_other_as_in_nginx() {
             "rateLimit: {requests: 1/m, burstMultiplier: 1, status: 503}\naccess: {deny: [127.0.0.1]}\nbackends: [\"http://$backend\"]",
             vec![get("/"); 4],
         ),
+    ]);
+}
+
+#[test]
+fn refusals_come_where_nginx_has_them() {
+    agree(&[
         limited(
             "12 before 15: HTTPS before addresses",
             "if ($scheme = http) { return 308 https://$host$request_uri; } location / { deny all; proxy_pass http://$backend; }",

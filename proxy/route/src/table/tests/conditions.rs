@@ -124,7 +124,7 @@ fn parameters_and_fields_are_compared_by_their_first_value() {
             ..Conditions::default()
         })
     };
-    let starts = |text: &str| ValueMatch::Regex(Regex::new(text).unwrap());
+    let starts = |text: &str| ValueMatch::Regex(regex::Regex::new(text).unwrap());
     let get = Request::new;
     for (rules, request, found) in [
         (parameter("q", is("a b")), get("/?q=a+b"), true),

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
-use regex::Regex;
 
 use super::*;
 use crate::exposure::{Class, ExposureRule, Verdict};
 use crate::field_list::FieldList;
+use crate::pattern::{Pattern, Syntax};
 
 type Rules = Vec<RuleEntry<usize>>;
 
@@ -25,7 +25,7 @@ fn prefix(path: &str) -> PathMatch {
 }
 
 fn regex(path: &str) -> PathMatch {
-    PathMatch::Regex(Regex::new(path).unwrap().into())
+    PathMatch::Regex(Pattern::compile(path, Syntax::default()).unwrap())
 }
 
 fn rules(paths: Vec<PathMatch>) -> Rules {
