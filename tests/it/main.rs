@@ -17,6 +17,7 @@
 //! | `bench` | loads, peers and results of `adit bench`, never a figure |
 //! | `admin`, `commands` | what a person sees: pages, metrics, logs, the command line |
 //! | `errors` | the pages of docs/errors, against what adit says |
+//! | `lasting` | renewals again and again, peers that vanish |
 //! | `survival` | kills, signals and backends at the worst moment; cold starts |
 //! | `secrets` | what must appear nowhere |
 //! | `hostile` | framing attacks on either side, named by the attack |
@@ -49,6 +50,7 @@ mod hostile;
 mod house;
 mod http1;
 mod http2;
+mod lasting;
 mod names;
 mod overload;
 mod passthrough;

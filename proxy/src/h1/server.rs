@@ -229,7 +229,9 @@ impl ServerConnection {
         self.worker.scratch.put(out);
         if let Err(error) = written {
             trail.end(error.reason());
-            if writing.must_reset() {
+            // What a client does not take would stay in the kernel for minutes (L-74).
+            let stalled = matches!(error, Error::ClientTimeout);
+            if stalled || writing.must_reset() {
                 self.wire.with_stream(Stream::reset_on_close);
             }
             return None;

@@ -9,6 +9,7 @@ mod h2_work;
 mod limits;
 mod poisoning;
 mod requests;
+mod resets;
 mod responses;
 mod siege;
 mod stalls;

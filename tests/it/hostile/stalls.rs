@@ -9,7 +9,7 @@ use adit_bench::Kind;
 use crate::support::backend::Backend;
 use crate::support::raw::Raw;
 use crate::support::site::Site;
-use crate::support::{PATIENCE, origin, pass};
+use crate::support::{PATIENCE, eventually, origin, pass};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.test\r\n\r\n";
 
@@ -151,4 +151,20 @@ fn the_rest_of_a_refused_body_is_not_waited_for_piece_by_piece() {
         client.try_send(b"x").is_ok()
     });
     assert!(pieces.count() < 20, "it was read on for ten seconds");
+}
+
+/// A client that stops reading is reset: what it did not take does not stay in the kernel (L-74).
+///
+/// Acceptance: R-20
+#[test]
+fn a_client_that_stops_reading_is_reset() {
+    let site = Site::new();
+    let one = origin(Kind::Http1, "one");
+    let adit = site.run(&format!(
+        "limits: {{shutdownGrace: 0s, writeTimeout: 300ms}}\nroutes:\n- {{host: www.example.test, backends: [\"http://{}\"]}}\n",
+        one.addr()
+    ));
+    let mut client = Raw::connect(adit.addr("web"));
+    client.send("GET /bytes/50000000 HTTP/1.1\r\nHost: www.example.test\r\n\r\n");
+    eventually("a reset", || client.tcp().take_error().unwrap());
 }

@@ -145,6 +145,7 @@ fn beyond_the_limit_of_connections_only_operators_are_let_in() {
     eventually("the limit is raised", || is_served(Raw::connect(to)));
 }
 
+/// Acceptance: R-12
 #[test]
 fn when_descriptors_run_out_operators_and_those_who_are_in_do_not_notice() {
     const CLIENTS: usize = 400;

@@ -176,7 +176,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "cookie crumbs",
-        deadline: SOON,
+        deadline: Duration::from_secs(60),
         opening: usual,
         piece: crumbs,
     },
