@@ -58,8 +58,4 @@ fn a_client_has_a_hundred_requests_at_the_backend_whatever_it_resets() {
         "{}",
         most.load(Ordering::Relaxed)
     );
-    drop(client);
-    eventually("all work has stopped", || {
-        (running.load(Ordering::Relaxed) == 0).then_some(())
-    });
 }

@@ -176,7 +176,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "cookie crumbs",
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
         opening: usual,
         piece: crumbs,
     },
