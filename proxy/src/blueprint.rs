@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adit_route::{CidrSet, ClientAuth, ExposureRules, Role, RouteSet, TlsVersion, UpstreamSpec};
 use http::StatusCode;
@@ -27,6 +28,29 @@ pub struct Blueprint {
     pub certificates: Arc<CertificateSet>,
     /// Every limit.
     pub limits: Limits,
+    /// What becomes of traces; `None` records none.
+    pub tracing: Option<TracingSpec>,
+}
+
+/// How requests are sampled, and where their spans go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracingSpec {
+    /// The collector, asked over OTLP; `None` only passes the context on.
+    pub collector: Option<Arc<UpstreamSpec>>,
+    /// Path of OTLP over HTTP.
+    pub path: String,
+    /// `service.name`.
+    pub service: Arc<str>,
+    /// Share of the traces that begin here and are recorded, 0 to 1.
+    pub ratio: f64,
+    /// Whether a trusted client's decision counts before the ratio.
+    pub parent_based: bool,
+    /// Spans that may wait in each worker.
+    pub queue: usize,
+    /// Spans of one batch.
+    pub batch: usize,
+    /// Time after which a batch is sent that is not full.
+    pub delay: Duration,
 }
 
 /// TLS settings that hold where a host has none of its own.

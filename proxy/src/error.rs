@@ -57,6 +57,8 @@ pub enum Error {
     BackendH2(h2::Error),
     /// The backend answered an upgrade wrongly (D-88).
     Upgrade,
+    /// A body could not be gathered: the directory for temporary files is full or closed to us.
+    Spool(io::Error),
     /// The backend cannot be spoken to this way, such as WebSocket without RFC 8441.
     Unsupported,
 }
@@ -94,6 +96,7 @@ impl Error {
             | Self::EndpointsBusy
             | Self::Overloaded(_)
             | Self::Loop
+            | Self::Spool(_)
             | Self::Unsupported => Side::Us,
             Self::Connect(_)
             | Self::ConnectTimeout
@@ -125,6 +128,7 @@ impl Error {
             Self::ConnectTimeout | Self::ResponseTimeout | Self::ResponseIdle => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            Self::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Connect(_)
             | Self::BackendTls(_)
@@ -160,6 +164,7 @@ impl Error {
             Self::Refused => "backend-refused",
             Self::BackendH2(_) => "backend-h2",
             Self::Upgrade => "D-88",
+            Self::Spool(_) => "spool-failed",
             Self::Unsupported => "unsupported",
         }
     }
@@ -187,6 +192,7 @@ impl Error {
             | Self::ResponseIdle
             | Self::BackendH2(_)
             | Self::Upgrade
+            | Self::Spool(_)
             | Self::Unsupported => Attempt::Never,
         }
     }
@@ -219,6 +225,7 @@ impl fmt::Display for Error {
             Self::Connect(error) => write!(f, "connecting to the backend failed: {error}"),
             Self::BackendTls(error) => write!(f, "TLS with the backend failed: {error}"),
             Self::BackendIo(error) => write!(f, "the backend's connection failed: {error}"),
+            Self::Spool(error) => write!(f, "a body could not be gathered: {error}"),
             Self::BackendH2(error) => write!(f, "the backend's HTTP/2 failed: {error}"),
             other => f.write_str(other.reason()),
         }
@@ -228,7 +235,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Connect(error) | Self::BackendTls(error) | Self::BackendIo(error) => Some(error),
+            Self::Connect(error)
+            | Self::BackendTls(error)
+            | Self::BackendIo(error)
+            | Self::Spool(error) => Some(error),
             Self::BackendH2(error) => Some(error),
             Self::Request(violation) | Self::Response(violation) => Some(violation),
             _ => None,

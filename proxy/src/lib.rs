@@ -23,6 +23,7 @@ mod shared;
 pub mod snapshot;
 mod thread;
 pub mod tls;
+mod trace;
 mod trail;
 pub mod upstream;
 mod view;

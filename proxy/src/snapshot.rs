@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::metrics::{ListenerStats, Metrics, RouteStats};
 use crate::policy::{Compiling, Memory, Plan};
 use crate::tls::{Alpn, BackendConnector, CertificateSet, ServerTls, Termination, TlsPolicy};
+use crate::trace::Collector;
 use crate::upstream::Upstream;
 
 /// One generation.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub(crate) places: HashMap<HostPattern, Place>,
     /// For clients without SNI, if there is a default certificate.
     pub(crate) without_sni: Option<Arc<Termination>>,
+    /// What becomes of traces.
+    pub(crate) collector: Option<Arc<Collector>>,
 }
 
 /// A compiled door.
@@ -144,6 +147,7 @@ impl Snapshot {
             errors: Vec::new(),
         };
         let without_sni = builder.without_sni();
+        let collector = builder.collector();
         let entries: Vec<_> = profile::expanded(&blueprint.routes.hosts)
             .iter()
             .filter_map(|host| builder.host(host))
@@ -179,6 +183,7 @@ impl Snapshot {
             certificates: Arc::clone(&blueprint.certificates),
             places: places(blueprint),
             without_sni,
+            collector,
         })
     }
 
@@ -263,6 +268,16 @@ struct Builder<'a> {
 type Entry = HostEntry<Arc<CompiledHost>, Arc<CompiledRoute>>;
 
 impl Builder<'_> {
+    fn collector(&mut self) -> Option<Arc<Collector>> {
+        let spec = self.blueprint.tracing.as_ref()?;
+        let collector = spec.collector.as_ref();
+        let upstream = collector.and_then(|spec| self.upstream(spec, &Place::default()));
+        Some(Arc::new(Collector {
+            spec: spec.clone(),
+            upstream,
+        }))
+    }
+
     fn without_sni(&mut self) -> Option<Arc<Termination>> {
         let defaults = &self.blueprint.tls;
         let name = defaults.default_certificate.as_ref()?;
@@ -380,6 +395,8 @@ impl Builder<'_> {
                 pattern: &host.pattern,
                 location: rule.path.as_str(),
                 certificates: &blueprint.certificates,
+                path: &rule.path,
+                action: &action,
                 upstreams: &mut upstream,
                 memory: &foundations.memory,
             };

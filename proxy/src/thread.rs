@@ -20,6 +20,7 @@ use crate::conn;
 use crate::listen::{BindKey, Patience};
 use crate::shared::Shared;
 use crate::snapshot::Door;
+use crate::trace;
 use crate::view::ConnectionView;
 use crate::worker::{Current, Worker};
 
@@ -150,7 +151,7 @@ fn run(
     worker.log.flush();
 }
 
-/// Flushes the log and drops stale backend connections.
+/// Flushes the log, sends spans, and drops stale backend connections.
 async fn housekeep(worker: Rc<Worker>) {
     const TICK: Duration = Duration::from_millis(200);
     const REAP_EVERY: u32 = 10;
@@ -158,6 +159,7 @@ async fn housekeep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(TICK).await;
         worker.log.flush_if_old(Instant::now());
+        trace::tick(&worker);
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(REAP_EVERY) {
             let current = worker.current();
@@ -218,6 +220,7 @@ impl Serving {
                 Order::Stop => break,
             }
         }
+        trace::finish(&self.worker).await;
         let _ = stop.send(());
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use adit_route::{CanonicalHost, Role};
+use adit_route::{CanonicalHost, FieldList, Role};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 
@@ -16,6 +16,7 @@ use crate::http::message::Request;
 use crate::info::ConnInfo;
 use crate::overload::Measure;
 use crate::snapshot::CompiledRoute;
+use crate::trace::{Begun, Span};
 use crate::upstream::Endpoint;
 use crate::worker::{Relayed, Worker};
 
@@ -50,6 +51,10 @@ pub(crate) struct Trail {
     role: Role,
     /// Whether it is counted in flight, in the process and on its route.
     in_flight: (bool, bool),
+    /// The span that it becomes, if it is traced.
+    span: Option<Box<Begun>>,
+    /// Whether the client speaks gRPC.
+    grpc: bool,
 }
 
 impl Trail {
@@ -85,6 +90,8 @@ impl Trail {
             user: None,
             role: info.door.spec().role,
             in_flight: (false, false),
+            span: None,
+            grpc: request.version == Version::HTTP_2 && is_grpc(&request.headers),
         }
     }
 
@@ -120,9 +127,19 @@ impl Trail {
         }
     }
 
+    /// Whether the client speaks gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.grpc
+    }
+
     /// The role under which the request is judged.
     pub(crate) fn judged_as(&mut self, role: Role) {
         self.role = role;
+    }
+
+    /// The request becomes a span when it has ended.
+    pub(crate) fn traced(&mut self, span: Begun) {
+        self.span = Some(Box::new(span));
     }
 
     pub(crate) fn routed(&mut self, route: &Arc<CompiledRoute>) {
@@ -145,6 +162,11 @@ impl Trail {
         self.attempts += 1;
         self.upstream = Some(Arc::clone(upstream));
         self.endpoint = Some(Arc::clone(endpoint));
+    }
+
+    /// The endpoint that was tried last.
+    pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        self.endpoint.as_ref()
     }
 
     pub(crate) fn connected(&mut self, took: Duration) {
@@ -232,6 +254,27 @@ impl Trail {
             if of_route && let Some(route) = &self.route {
                 route.stats.leave(index, measures.on_route);
             }
+        }
+    }
+
+    fn span(&self, begun: Begun, total: Duration) -> Span {
+        let owned = |text: Option<&Arc<str>>| text.map_or_else(|| "".into(), Arc::clone);
+        let client = self.forwarded.unwrap_or(self.info.client.ip());
+        Span {
+            method: self.method.as_str().to_owned(),
+            path: self.target.path().to_owned(),
+            host: self.host.as_str().to_owned(),
+            client: client.to_string(),
+            version: protocol(self.version)
+                .strip_prefix("HTTP/")
+                .unwrap_or_default(),
+            route: owned(self.route.as_ref().map(|route| &route.name)),
+            upstream: owned(self.upstream.as_ref()),
+            endpoint: owned(self.endpoint.as_ref().map(|endpoint| endpoint.label())),
+            status: self.status,
+            reason: self.rule,
+            took: total,
+            begun,
         }
     }
 
@@ -327,6 +370,11 @@ pub(crate) fn refused_connection(
     });
 }
 
+fn is_grpc(headers: &FieldList) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "HTTP/1.0",
@@ -347,6 +395,10 @@ impl Drop for Trail {
             route
                 .stats
                 .record(self.worker.index, self.status, total, bytes_in, bytes_out);
+        }
+        if let Some(begun) = self.span.take() {
+            let span = self.span(*begun, total);
+            self.worker.spans.push(&self.worker, span);
         }
         // Whoever watches us every other second is no visitor.
         let watched = self.info.door.spec().role == Role::Admin;

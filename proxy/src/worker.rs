@@ -23,6 +23,7 @@ use crate::metrics::OpenConnection;
 use crate::overload::{Handshakes, Measure, Overload, Patience};
 use crate::shared::Shared;
 use crate::snapshot::{Door, Snapshot};
+use crate::trace::Spans;
 use crate::upstream::pool::Pool;
 use crate::view::ConnectionView;
 
@@ -38,6 +39,10 @@ pub(crate) struct Worker {
     pub overload: Arc<Overload>,
     pub handshakes: Rc<Handshakes>,
     measures: Cell<Measures>,
+    /// Copies of requests under way.
+    pub copies: Cell<usize>,
+    /// Spans that wait to be sent.
+    pub spans: Spans,
     current: RefCell<Rc<Current>>,
     connections: RefCell<HashMap<u64, Rc<LiveState>, foldhash::fast::RandomState>>,
     next_id: Cell<u64>,
@@ -84,6 +89,8 @@ impl Worker {
             overload: Arc::clone(shared.metrics.overload()),
             handshakes: Rc::default(),
             measures: Cell::new(Measures::new(&snapshot.limits, shared.workers)),
+            copies: Cell::new(0),
+            spans: Spans::default(),
             current: RefCell::new(Rc::new(Current::new(snapshot))),
             connections: RefCell::default(),
             next_id: Cell::new(index as u64),

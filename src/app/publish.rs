@@ -41,5 +41,6 @@ pub(crate) fn blueprint(config: &Config, certificates: &Arc<CertificateSet>) -> 
         tls: config.tls.clone(),
         certificates: Arc::clone(certificates),
         limits: config.limits.clone(),
+        tracing: config.tracing.clone(),
     }
 }

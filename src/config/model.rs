@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use adit_controller::policy::PolicyConfig;
-use adit_proxy::blueprint::{ListenerSpec, TlsDefaults};
+use adit_proxy::blueprint::{ListenerSpec, TlsDefaults, TracingSpec};
 use adit_proxy::limits::Limits;
 use adit_route::{ExposureRules, Place, RouteSet};
 
@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) exposure: ExposureRules,
     /// Every limit.
     pub(crate) limits: Limits,
+    /// What becomes of traces.
+    pub(crate) tracing: Option<TracingSpec>,
     /// Files and directories whose change can change the configuration.
     pub(crate) watched: Vec<PathBuf>,
     /// SHA-256 of everything that was read, in hexadecimal digits.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
+use crate::policy::Template;
+
 /// A named set of targets that share transport settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSpec {
@@ -159,6 +161,8 @@ pub enum HashKey {
     Cookie(String),
     /// A query parameter.
     Query(String),
+    /// A text with variables; one that is empty goes round robin.
+    Template(Template),
 }
 
 /// Time limits of connections to an upstream; `None` takes the global limit.
@@ -225,13 +229,18 @@ impl Default for Outlier {
     }
 }
 
-/// Retries. What is unsafe is never retried, whatever is set here.
+/// Retries. A request may be repeated if it is idempotent and nothing of its body is gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     /// Attempts beside the first.
     pub attempts: u32,
     /// After what.
     pub on: Vec<RetryOn>,
+    /// Time for all attempts together; none begins after it.
+    pub timeout: Option<Duration>,
+    /// Whether requests that are not idempotent are sent again too: the operator says that the
+    /// backends can take it.
+    pub non_idempotent: bool,
 }
 
 impl Default for Retry {
@@ -239,6 +248,8 @@ impl Default for Retry {
         Self {
             attempts: 1,
             on: vec![RetryOn::Connect, RetryOn::Reset, RetryOn::Refused],
+            timeout: None,
+            non_idempotent: false,
         }
     }
 }
@@ -252,6 +263,13 @@ pub enum RetryOn {
     Reset,
     /// The backend refused the stream (HTTP/2 REFUSED_STREAM, GOAWAY below the stream).
     Refused,
-    /// The backend answered with this status, for an idempotent request without a body.
+    /// Any connection was closed or broke before a byte of the response, for a request that may be
+    /// repeated.
+    Closed,
+    /// The response did not begin in time, for a request that may be repeated.
+    Timeout,
+    /// The response was malformed, for a request that may be repeated.
+    Invalid,
+    /// The backend answered with this status, for a request that may be repeated.
     Status(StatusCode),
 }

@@ -86,7 +86,7 @@ impl Relaying {
         let mut tried = smallvec::SmallVec::<[u32; 4]>::new();
         let hash = crate::upstream::hash_key(self.info.client_text.as_bytes());
         loop {
-            let place = pick(&self.worker, compiled, &current, Some(hash), &tried)?;
+            let place = pick(&self.worker, &current, compiled, (Some(hash), None), &tried)?;
             let dial = Dial {
                 worker: &self.worker,
                 compiled,

@@ -391,6 +391,13 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        for (name, text) in plan
+            .traffic()
+            .map(|traffic| traffic.tell(asked.request))
+            .unwrap_or_default()
+        {
+            self.passed("policy", text).fact("policy", name);
+        }
         Ok(())
     }
 

@@ -123,6 +123,7 @@ impl Walk<'_> {
         let choice = Choice {
             worker: 0,
             hash: None,
+            session: None,
             tried: &[],
             limit: self.snapshot.limits.requests_per_endpoint,
             now: Instant::now(),

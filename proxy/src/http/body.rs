@@ -1,6 +1,7 @@
 //! The one body type. Data comes in pieces as it arrives; nothing gathers a whole body.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -51,8 +52,21 @@ enum Source {
     Response(Box<ResponseBody>),
     /// From either side over HTTP/2.
     Stream(Box<StreamBody>),
+    /// What a policy makes of another body.
+    Filtered(Box<dyn Frames>),
     /// Not a body: the connection itself, after an upgrade.
     Upgraded(Box<Upgraded>),
+}
+
+/// A source of a body that a policy made.
+pub(crate) trait Frames: fmt::Debug {
+    /// The next piece; `None` after the end.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>>;
+
+    /// The same source from its beginning, if it can be had a second time.
+    fn again(&self) -> Option<Box<dyn Frames>> {
+        None
+    }
 }
 
 /// A piece of a body.
@@ -109,6 +123,11 @@ impl Body {
         Self::new(Source::Stream(Box::new(body)), length)
     }
 
+    /// A body that a policy made.
+    pub(crate) fn filtered(frames: Box<dyn Frames>, length: Option<u64>) -> Self {
+        Self::new(Source::Filtered(frames), length)
+    }
+
     pub(crate) fn upgraded(upgraded: Upgraded) -> Self {
         Self::new(Source::Upgraded(Box::new(upgraded)), None)
     }
@@ -150,6 +169,25 @@ impl Body {
     /// Lets it be read no faster than this.
     pub(crate) fn slow_down(&mut self, pace: Pace) {
         self.pace = Some(Box::new(pace));
+    }
+
+    /// The same body from its beginning, if it can be had a second time.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.source {
+            Source::Empty if self.taken == 0 => Some(Self::new(Source::Empty, self.length)),
+            Source::Full(bytes) if self.taken == 0 => {
+                Some(Self::new(Source::Full(bytes.clone()), self.length))
+            }
+            Source::Filtered(frames) => {
+                Some(Self::new(Source::Filtered(frames.again()?), self.length))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether everything has been read, be it that its end was not asked for.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.source, Source::Empty) || self.length == Some(self.taken)
     }
 
     /// The connection behind an upgrade, together with what it keeps busy.
@@ -196,6 +234,7 @@ impl Body {
             Source::Incoming(body) => ready!(body.poll_frame(cx)),
             Source::Response(body) => ready!(body.poll_frame(cx)),
             Source::Stream(body) => ready!(body.poll_frame(cx)),
+            Source::Filtered(frames) => ready!(frames.poll_frame(cx)),
         };
         match &mut frame {
             Some(Ok(Frame::Data(data))) => {

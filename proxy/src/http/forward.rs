@@ -1,10 +1,11 @@
 //! Sending a request to a backend: choosing, connecting, trying again where that is safe.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use adit_route::{Balance, HashKey, RetryOn};
+use adit_route::{Balance, HashKey};
 use smallvec::SmallVec;
 
 use crate::error::{Attempt, Error, Side};
@@ -13,15 +14,70 @@ use crate::h1::client::Terms;
 use crate::h2;
 use crate::http::handle::{Authority, Serving, cookie, is_idempotent};
 use crate::http::message::{Request, Response};
+use crate::http::repeat::Repeat;
 use crate::http::upgrade::Upgraded;
 use crate::info::ConnInfo;
+use crate::policy::{Scene, expand};
 use crate::relay::{RelayCounters, RelayOptions, relay};
 use crate::snapshot::{CompiledAction, CompiledRoute, CompiledUpstream};
 use crate::trail::Trail;
 use crate::upstream::connect::{self, Dial};
 use crate::upstream::pool::Berth;
-use crate::upstream::{Choice, FailureKind, InFlight, Outcome, PickError, hash_key};
+use crate::upstream::{Choice, FailureKind, InFlight, Outcome, PickError, Session, hash_key};
 use crate::worker::{Current, Live, Worker};
+
+/// Where a request goes, and how long it may take.
+pub(crate) struct Aim<'a> {
+    pub upstream: &'a CompiledUpstream,
+    /// What consistent hashing goes by.
+    pub hash: Option<u64>,
+    /// Where the request's session is.
+    pub session: Option<Session>,
+    pub patience: Patience,
+    /// The host that is asked for; `None` is that of the request.
+    pub authority: Option<&'a Authority>,
+    /// Client and our own address, for a PROXY header.
+    pub conveyed: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// Time limits of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Connecting; `None` takes that of the upstream.
+    pub connect: Option<Duration>,
+    /// From the request being sent to the response head (L-70).
+    pub response: Duration,
+    /// Between two pieces of a body (L-71).
+    pub idle: Duration,
+}
+
+impl<'a> Aim<'a> {
+    fn way(&self) -> (Option<u64>, Option<Session>) {
+        (self.hash, self.session)
+    }
+
+    /// A request of a route to this upstream.
+    pub(crate) fn of(serving: Serving<'a>, upstream: &'a CompiledUpstream) -> Self {
+        let Serving {
+            info,
+            route,
+            authority,
+            ..
+        } = serving;
+        Self {
+            upstream,
+            hash: None,
+            session: None,
+            patience: Patience {
+                connect: route.connect,
+                response: route.response,
+                idle: route.idle,
+            },
+            authority,
+            conveyed: Some((info.client, info.local)),
+        }
+    }
+}
 
 /// Sends the request to one of the route's upstreams and waits for the response head.
 pub(crate) async fn forward(
@@ -29,26 +85,37 @@ pub(crate) async fn forward(
     request: &mut Request,
     trail: &mut Trail,
 ) -> Result<Response, Error> {
-    let Serving {
-        worker,
-        current,
-        info,
-        route,
-        authority,
-    } = serving;
+    let compiled = share(serving.worker, serving.route).ok_or(Error::NoEndpoint)?;
+    let mut aim = Aim::of(serving, compiled);
+    aim.hash = hash_of(
+        &compiled.upstream.spec().balance,
+        serving.info,
+        request,
+        None,
+    );
+    let mut response = send(serving.worker, serving.current, &aim, request, trail).await?;
+    response.body.set_upgraded_idle(serving.route.upgraded_idle);
+    Ok(response)
+}
+
+/// Sends the request to an upstream, again where that is safe, and waits for the response head.
+pub(crate) async fn send(
+    worker: &Rc<Worker>,
+    current: &Rc<Current>,
+    aim: &Aim<'_>,
+    request: &mut Request,
+    trail: &mut Trail,
+) -> Result<Response, Error> {
     worker.retries.request();
-    let compiled = share(worker, route).ok_or(Error::NoEndpoint)?;
+    let compiled = aim.upstream;
     let spec = compiled.upstream.spec();
-    let hash = hash_of(&spec.balance, info, request);
-    let bodyless = request.body.is_empty();
-    let repeatable = bodyless && is_idempotent(&request.method) && request.upgrade.is_none();
+    let mut repeat = Repeat::new(&spec.retry, request);
     let mut tried: SmallVec<[u32; 4]> = SmallVec::new();
-    let mut left = spec.retry.attempts;
     let mut fresh = false;
     loop {
-        let place = match pick(worker, compiled, current, hash, &tried) {
+        let place = match pick(worker, current, compiled, aim.way(), &tried) {
             Err(Error::EndpointsBusy) => {
-                Box::pin(wait_for_place(worker, compiled, current, hash, &tried)).await?
+                Box::pin(wait_for_place(worker, current, aim, &tried)).await?
             }
             picked => picked?,
         };
@@ -56,57 +123,45 @@ pub(crate) async fn forward(
         let mut attempt = Sending {
             worker,
             current,
-            info,
-            route,
-            authority,
-            compiled,
-            repeatable,
+            aim,
+            repeatable: repeat.repeatable,
             fresh,
         };
         let started = Instant::now();
         let result = attempt.send(&place, request, Some(&mut *trail)).await;
         report(worker, compiled, &place, &result, started);
-        let again = left > 0 && may_repeat(&result, &spec.retry.on, repeatable, bodyless);
-        if again && worker.retries.retry() {
-            left -= 1;
+        if repeat.again(&result, started) && worker.retries.retry() {
             // Where one idle connection was stale, the others probably are.
             fresh = true;
             tried.push(place.endpoint().id());
             compiled.upstream.stats().retried(worker.index);
+            repeat.restore(request);
             continue;
         }
         let mut response = result?;
         response.body.carry(place);
-        response.body.set_upgraded_idle(route.upgraded_idle);
         return Ok(response);
     }
 }
 
-/// Asks another server about a request; nothing of it is logged. Asked again once, where nothing can
-/// have come of the first time.
+/// Sends a request of our own: a copy, a span, a question about a request. Nothing is logged of it.
+/// Sent again once, where nothing can have come of the first time.
 pub(crate) async fn ask(
-    serving: Serving<'_>,
-    compiled: &CompiledUpstream,
+    worker: &Rc<Worker>,
+    current: &Rc<Current>,
+    aim: &Aim<'_>,
     request: &mut Request,
 ) -> Result<Response, Error> {
-    let Serving {
-        worker,
-        current,
-        info,
-        route,
-        ..
-    } = serving;
-    let repeatable = is_idempotent(&request.method);
+    let compiled = aim.upstream;
+    let whole = request.body.is_empty();
+    let repeatable = whole && is_idempotent(&request.method);
     let mut fresh = false;
     loop {
-        let place = pick(worker, compiled, current, None, &[])?;
+        let place = pick(worker, current, compiled, aim.way(), &[])?;
         let mut attempt = Sending {
             worker,
             current,
-            info,
-            route,
-            compiled,
-            authority: None,
+            aim,
             repeatable,
             fresh,
         };
@@ -114,7 +169,7 @@ pub(crate) async fn ask(
         let result = attempt.send(&place, request, None).await;
         report(worker, compiled, &place, &result, started);
         match result {
-            Err(error) if !fresh && may_ask_again(&error, repeatable) => fresh = true,
+            Err(error) if whole && !fresh && may_ask_again(&error, repeatable) => fresh = true,
             Err(error) => return Err(error),
             Ok(mut response) => {
                 response.body.carry(place);
@@ -133,7 +188,10 @@ fn may_ask_again(error: &Error, repeatable: bool) -> bool {
 }
 
 /// One of the route's upstreams, by weight.
-fn share<'a>(worker: &Worker, route: &'a CompiledRoute) -> Option<&'a Arc<CompiledUpstream>> {
+pub(crate) fn share<'a>(
+    worker: &Worker,
+    route: &'a CompiledRoute,
+) -> Option<&'a Arc<CompiledUpstream>> {
     let CompiledAction::Forward { shares, total } = &route.action else {
         return None;
     };
@@ -150,7 +208,13 @@ fn share<'a>(worker: &Worker, route: &'a CompiledRoute) -> Option<&'a Arc<Compil
     None
 }
 
-fn hash_of(balance: &Balance, info: &ConnInfo, request: &Request) -> Option<u64> {
+/// What consistent hashing goes by. A route with policies knows its scene already.
+pub(crate) fn hash_of(
+    balance: &Balance,
+    info: &ConnInfo,
+    request: &Request,
+    scene: Option<&Scene<'_>>,
+) -> Option<u64> {
     let Balance::Hash(key) = balance else {
         return None;
     };
@@ -171,20 +235,28 @@ fn hash_of(balance: &Balance, info: &ConnInfo, request: &Request) -> Option<u64>
                 .find(|(found, _)| found == name)
                 .map(|(_, value)| hash_key(value.as_bytes()))
         }),
+        HashKey::Template(template) => {
+            let text = match scene {
+                Some(scene) => expand(template, scene),
+                None => expand(template, &Scene::plain(info, request)),
+            };
+            (!text.is_empty()).then(|| hash_key(text.as_bytes()))
+        }
     }
 }
 
 /// An endpoint with a place at it.
 pub(crate) fn pick(
     worker: &Worker,
-    compiled: &CompiledUpstream,
     current: &Current,
-    hash: Option<u64>,
+    compiled: &CompiledUpstream,
+    (hash, session): (Option<u64>, Option<Session>),
     tried: &[u32],
 ) -> Result<InFlight, Error> {
     let choice = Choice {
         worker: worker.index,
         hash,
+        session,
         tried,
         limit: current.limits.requests_per_endpoint,
         now: Instant::now(),
@@ -201,35 +273,17 @@ pub(crate) fn pick(
 /// Waits for a place at an endpoint while all of them have as much as they may have.
 async fn wait_for_place(
     worker: &Worker,
-    compiled: &CompiledUpstream,
     current: &Current,
-    hash: Option<u64>,
+    aim: &Aim<'_>,
     tried: &[u32],
 ) -> Result<InFlight, Error> {
-    let attempt = || match pick(worker, compiled, current, hash, tried) {
+    let attempt = || match pick(worker, current, aim.upstream, aim.way(), tried) {
         Err(Error::EndpointsBusy) => None,
         picked => Some(picked),
     };
-    let queue = compiled.upstream.stats().queue();
+    let queue = aim.upstream.upstream.stats().queue();
     let waited = queue.wait(current.patience(), attempt).await;
     waited.unwrap_or(Err(Error::EndpointsBusy))
-}
-
-fn may_repeat(
-    result: &Result<Response, Error>,
-    on: &[RetryOn],
-    repeatable: bool,
-    bodyless: bool,
-) -> bool {
-    match result {
-        Ok(response) => repeatable && on.contains(&RetryOn::Status(response.status)),
-        Err(Error::Refused) => bodyless && on.contains(&RetryOn::Refused),
-        Err(error) => match error.retry() {
-            Attempt::Never => false,
-            Attempt::NothingSent => on.contains(&RetryOn::Connect),
-            Attempt::Idempotent => repeatable && on.contains(&RetryOn::Reset),
-        },
-    }
 }
 
 /// Tells the endpoint how it did. What the client broke off says nothing about it.
@@ -265,10 +319,7 @@ pub(crate) fn failure(error: &Error) -> FailureKind {
 struct Sending<'a> {
     worker: &'a Rc<Worker>,
     current: &'a Rc<Current>,
-    info: &'a ConnInfo,
-    route: &'a CompiledRoute,
-    authority: Option<&'a Authority>,
-    compiled: &'a CompiledUpstream,
+    aim: &'a Aim<'a>,
     repeatable: bool,
     /// Whether idle connections are passed over.
     fresh: bool,
@@ -285,15 +336,15 @@ impl Sending<'_> {
         let fields = std::mem::take(&mut request.headers);
         let target = request.target.clone();
         let host = request.host.clone();
-        let (host, port) = match self.authority {
+        let (host, port) = match self.aim.authority {
             Some((host, port)) => (host, *port),
             None => (&host, request.port),
         };
         let terms = Terms {
             scratch: &self.worker.scratch,
             limits: &self.current.limits,
-            response: self.route.response,
-            idle: self.route.idle,
+            response: self.aim.patience.response,
+            idle: self.aim.patience.idle,
             headers: &fields,
             host: host.as_str(),
             port,
@@ -320,7 +371,7 @@ impl Sending<'_> {
         // A connection that carries a PROXY header, or was asked to change its protocol, serves
         // nobody else (D-04).
         let own =
-            self.compiled.upstream.spec().proxy_protocol.is_some() || request.upgrade.is_some();
+            self.aim.upstream.upstream.spec().proxy_protocol.is_some() || request.upgrade.is_some();
         let idle = if own || self.fresh {
             None
         } else {
@@ -366,7 +417,7 @@ impl Sending<'_> {
     ) -> Result<h2::client::Channel, Error> {
         const MOST: usize = 4;
         let limits = &self.current.limits;
-        if self.compiled.upstream.spec().proxy_protocol.is_some() {
+        if self.aim.upstream.upstream.spec().proxy_protocol.is_some() {
             let stream = self.dial(place, trail).await?;
             return h2::client::Channel::open(stream, limits, self.counts()).await;
         }
@@ -396,7 +447,7 @@ impl Sending<'_> {
 
     fn counts(&self) -> h2::client::BackendCounts {
         h2::client::BackendCounts {
-            stats: Arc::clone(self.compiled.upstream.stats()),
+            stats: Arc::clone(self.aim.upstream.upstream.stats()),
             worker: self.worker.index,
         }
     }
@@ -407,22 +458,23 @@ impl Sending<'_> {
         trail: Option<&mut Trail>,
     ) -> Result<crate::io::Stream, Error> {
         let started = Instant::now();
-        let spec = self.compiled.upstream.spec();
-        let timeout = self.route.connect.or(spec.timeouts.connect);
+        let spec = self.aim.upstream.upstream.spec();
+        let timeout = self.aim.patience.connect.or(spec.timeouts.connect);
         let dial = Dial {
             worker: self.worker,
-            compiled: self.compiled,
+            compiled: self.aim.upstream,
             endpoint: place.endpoint(),
             limits: &self.current.limits,
             timeout: timeout.unwrap_or(self.current.limits.connect_timeout),
-            conveyed: Some((self.info.client, self.info.local)),
+            conveyed: self.aim.conveyed,
         };
         let stream = Box::pin(connect::dial(&dial)).await?;
         let took = started.elapsed();
         if let Some(trail) = trail {
             trail.connected(took);
         }
-        self.compiled
+        self.aim
+            .upstream
             .upstream
             .stats()
             .connected(self.worker.index, took);

@@ -149,7 +149,16 @@ pub(crate) fn fail(error: &Error, trail: &mut Trail) -> Response {
         trail.close();
     }
     tracing::debug!(%error, "request failed");
-    reply::page(error.status())
+    page(error.status(), trail)
+}
+
+/// The page for a status, as the client's protocol says it.
+fn page(status: StatusCode, trail: &Trail) -> Response {
+    let mut response = reply::page(status);
+    if trail.is_grpc() {
+        reply::as_grpc(&mut response);
+    }
+    response
 }
 
 /// Why no route serves a request.
@@ -219,11 +228,11 @@ pub(crate) fn answer(unserved: Unserved, request: &Request, trail: &mut Trail) -
                 trail.close();
             }
             trail.refused(refusal.rule());
-            reply::page(status)
+            page(status, trail)
         }
         Unserved::Redirected(redirect) => reply::to_https(request, redirect.port, redirect.status),
         Unserved::Asterisk => Response::empty(StatusCode::OK),
-        Unserved::NoRoute => reply::page(StatusCode::NOT_FOUND),
+        Unserved::NoRoute => page(StatusCode::NOT_FOUND, trail),
     }
 }
 

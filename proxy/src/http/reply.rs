@@ -2,7 +2,7 @@
 
 use adit_route::FieldList;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
@@ -41,6 +41,29 @@ pub(crate) fn page(status: StatusCode) -> Response {
     }
     response
 }
+
+/// The same answer for a client that speaks gRPC: what its library reads is `grpc-status`, which
+/// stands beside the status (section 4.3).
+pub(crate) fn as_grpc(response: &mut Response) {
+    let code = match response.status.as_u16() {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    };
+    response.body = Body::empty();
+    let headers = &mut response.headers;
+    let kind = HeaderValue::from_static("application/grpc");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(GRPC_STATUS, HeaderValue::from_static(code));
+    let reason = response.status.canonical_reason().unwrap_or("Error");
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(reason));
+}
+
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// The same place over TLS.
 pub(crate) fn to_https(request: &Request, port: Option<u16>, status: StatusCode) -> Response {

@@ -283,6 +283,8 @@ pub struct UpstreamReading {
     pub connect: HistogramReading,
     /// Further attempts.
     pub retries: u64,
+    /// Copies and spans that were given up.
+    pub drops: u64,
     /// Ejections.
     pub ejections: u64,
     /// Breaches of HTTP/2's limits by its backends, in the order of the ids.
@@ -310,6 +312,7 @@ impl UpstreamReading {
     fn take(&mut self, stats: &UpstreamStats) {
         self.connect = stats.connect_times();
         self.retries = stats.retries();
+        self.drops = stats.drops();
         self.ejections = stats.ejections();
         self.refused = stats.refusals();
         self.dns_stale = stats.dns_stale();

@@ -6,8 +6,10 @@
 //! policies has no plan, and pays for one comparison. `explain` asks the same steps.
 
 mod access;
+mod compress;
 mod cookies;
 mod cors;
+mod errors;
 mod expand;
 mod fields;
 mod https;
@@ -20,10 +22,16 @@ mod rewrite;
 mod seal;
 mod serve;
 mod step;
+mod tracing;
+mod traffic;
 
+pub(crate) use expand::expand;
 pub(crate) use memory::Memory;
 pub(crate) use passage::Scene;
 pub(crate) use plan::{Compiling, Plan};
 pub(crate) use rate::{Pace, Place};
 pub(crate) use serve::serve;
 pub(crate) use step::Told;
+
+#[cfg(test)]
+mod tests;

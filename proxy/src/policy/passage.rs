@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use super::access::Judgement;
 use super::rate::Place;
 use crate::http::handle::Serving;
+use crate::http::handle::forwarded_client;
 use crate::http::headers;
 use crate::http::message::Request;
 use crate::info::ConnInfo;
@@ -30,6 +31,8 @@ pub(crate) struct Passage<'a> {
     pub user: Option<Arc<str>>,
     /// The client's place among its requests in progress.
     pub place: Option<Place>,
+    /// The cookie of a session that begins.
+    pub session: Option<HeaderValue>,
     /// The origin that may read the answer, if there is one.
     pub origin: Option<HeaderValue>,
     /// What the server said that decides.
@@ -63,7 +66,19 @@ impl<'a> Passage<'a> {
     }
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// The scene of a request whose route has no policies.
+    pub(crate) fn plain(info: &'a ConnInfo, request: &'a Request) -> Self {
+        Self {
+            info,
+            request,
+            client: forwarded_client(info, request).unwrap_or_else(|| info.client.ip()),
+            target: &request.target,
+            location: "",
+            user: None,
+        }
+    }
+
     /// The host that the client asked for, as far as a trusted proxy knows it better than we do, and
     /// without a port (RED-02). Asked after the forwarding fields were set.
     pub(crate) fn public_host(&self) -> Cow<'_, str> {

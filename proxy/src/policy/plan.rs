@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use adit_route::policy::{Bandwidth, CookieEdits, FieldEdits, Hsts, LocationEdit, Template};
-use adit_route::{HostPattern, Policies, Profile, UpstreamSpec};
+use adit_route::policy::{
+    Bandwidth, CookieEdits, FieldEdits, Hsts, LocationEdit, Template, Tracing,
+};
+use adit_route::{HostPattern, PathMatch, Policies, Profile, UpstreamSpec};
 use http::HeaderValue;
 
 use super::access::{self, External};
+use super::compress::CompiledCompression;
 use super::cors::CompiledCors;
+use super::errors::CompiledErrors;
 use super::https::Upgrade;
 use super::memory::Memory;
 use super::rate::Rate;
 use super::rewrite::Rewriting;
-use super::step::Step;
-use crate::snapshot::CompiledUpstream;
+use super::step::{Stage, Step};
+use super::traffic::Traffic;
+use crate::snapshot::{CompiledAction, CompiledUpstream};
 use crate::tls::CertificateSet;
 
 /// What a route does to its requests and responses.
@@ -43,6 +48,14 @@ pub(crate) struct Plan {
     pub(super) keeps_password: bool,
     /// Who says what the backend and the client get of an answer.
     pub(super) external: Option<Arc<External>>,
+    /// How requests are forwarded, if not plainly.
+    pub(super) traffic: Option<Box<Traffic>>,
+    /// What becomes of errors.
+    pub(super) errors: Option<Box<CompiledErrors>>,
+    /// Encoding of responses.
+    pub(super) compression: Option<Box<CompiledCompression>>,
+    /// Whose trace requests belong to.
+    pub(super) tracing: Option<Tracing>,
 }
 
 /// What a plan is compiled with.
@@ -55,6 +68,10 @@ pub(crate) struct Compiling<'a> {
     pub location: &'a str,
     /// The certificates of this generation.
     pub certificates: &'a Arc<CertificateSet>,
+    /// The path of the rule.
+    pub path: &'a PathMatch,
+    /// What the rule does.
+    pub action: &'a CompiledAction,
     /// Upstreams beside that of the rule.
     pub upstreams: &'a mut UpstreamCompiler<'a>,
     /// What lives on over generations.
@@ -85,6 +102,7 @@ impl Plan {
         steps.extend(counted.map(Step::Rate));
         let (demands, external) = access::steps(&policies.access, with);
         steps.extend(demands);
+        steps.extend(endpoints(policies, with, &steps));
         steps.sort_by_key(|step| step.stage().rank(with.profile));
         Self {
             location: with.location.into(),
@@ -99,6 +117,16 @@ impl Plan {
             hsts: policies.hsts.as_ref().map(hsts),
             keeps_password: policies.access.basic.is_some(),
             external,
+            traffic: Traffic::compile(policies, with),
+            errors: policies
+                .errors
+                .as_ref()
+                .map(|errors| Box::new(CompiledErrors::compile(errors, with.upstreams))),
+            compression: policies
+                .compression
+                .as_ref()
+                .map(|policy| Box::new(CompiledCompression::new(policy))),
+            tracing: policies.tracing.clone().filter(|tracing| tracing.enabled),
         }
     }
 
@@ -109,6 +137,11 @@ impl Plan {
             Step::Certificate(certificate) => certificate.error_page(),
             _ => None,
         })
+    }
+
+    /// How requests are forwarded, for those who explain it.
+    pub(crate) fn traffic(&self) -> Option<&Traffic> {
+        self.traffic.as_deref()
     }
 
     /// The steps, for those who explain them.
@@ -132,4 +165,21 @@ fn hsts(policy: &Hsts) -> HeaderValue {
         text.push_str("; preload");
     }
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("max-age=0"))
+}
+
+/// A step that says so early if nobody serves, where later ones would hide it.
+fn endpoints(policies: &Policies, with: &Compiling<'_>, steps: &[Step]) -> Option<Step> {
+    let CompiledAction::Forward { shares, .. } = with.action else {
+        return None;
+    };
+    let stands_in = policies.errors.as_ref();
+    if stands_in.is_some_and(|errors| errors.without_endpoints.is_some()) {
+        return None;
+    }
+    let rank = Stage::Endpoints.rank(with.profile);
+    let mut later = steps.iter().map(|step| step.stage().rank(with.profile));
+    let shares = shares.iter().map(|(upstream, _)| Arc::clone(upstream));
+    later
+        .any(|later| later > rank)
+        .then(|| Step::Endpoints(shares.collect()))
 }

@@ -3,17 +3,20 @@
 use adit_route::CanonicalHost;
 use http::header;
 
+use super::compress::Accepted;
 use super::cookies::{edit_cookies, edit_locations};
 use super::expand::expand;
 use super::fields::Edits;
 use super::passage::Passage;
 use super::plan::Plan;
 use super::rate::Pace;
+use super::tracing;
 use crate::error::Error;
 use crate::http::handle::{
     Authority, Serving, Unserved, act, answer, fail, forwarded_client, set_forwarding,
 };
 use crate::http::message::{Request, Response};
+use crate::http::reply;
 use crate::trail::Trail;
 
 /// Answers a request of a route that has a plan.
@@ -33,6 +36,7 @@ pub(crate) async fn serve(
         location: &plan.location,
         user: None,
         place: None,
+        session: None,
         origin: plan.cors.as_ref().and_then(|cors| cors.allowed(&request)),
         said: None,
     };
@@ -41,10 +45,19 @@ pub(crate) async fn serve(
         Ok(id) => trail.identified(&id),
         Err(violation) => return fail(&Error::Request(violation), trail),
     }
+    let accepted = plan
+        .compression
+        .as_ref()
+        .map(|policy| policy.accepted(&request));
+    if let Some(policy) = &plan.tracing {
+        tracing::begin(policy, serving, &passage, &mut request, trail);
+    }
+    let mut kept = None;
     let admitted = match admitted {
         Ok(()) => plan.admit(&mut passage, &mut request, trail).await,
         Err(unserved) => Err(answer(unserved, &request, trail)),
     };
+    let forwarded = admitted.is_ok();
     let response = match admitted {
         Ok(()) => {
             let authority = plan.authority(&passage, &request);
@@ -58,13 +71,29 @@ pub(crate) async fn serve(
                 authority: authority.as_ref(),
                 ..serving
             };
-            let mut response = act(serving, &mut request, trail).await;
-            plan.translate(&passage, &request, &mut response);
-            response
+            match plan.gather(&mut request).await {
+                Ok(()) => {
+                    let errors = plan.errors.as_ref();
+                    kept = errors.and_then(|errors| errors.kept(&request));
+                    plan.forward(serving, &mut passage, &mut request, trail)
+                        .await
+                }
+                Err(error) => fail(&error, trail),
+            }
         }
         Err(response) => response,
     };
-    plan.finish(&mut passage, &request, response)
+    let mut response = match &plan.errors {
+        Some(errors) => {
+            let replaced = errors.intercept(serving, &passage, &request, kept, response);
+            Box::pin(replaced).await
+        }
+        None => response,
+    };
+    if forwarded {
+        plan.translate(&passage, &request, &mut response);
+    }
+    plan.finish(&mut passage, &request, accepted, response)
 }
 
 impl Plan {
@@ -77,10 +106,14 @@ impl Plan {
     ) -> Result<(), Response> {
         for step in &self.steps {
             if let Err(answer) = step.take(passage, request).await {
+                let mut response = answer.response;
                 if let Some(rule) = answer.rule {
                     trail.refused(rule);
+                    if trail.is_grpc() {
+                        reply::as_grpc(&mut response);
+                    }
                 }
-                return Err(answer.response);
+                return Err(response);
             }
         }
         Ok(())
@@ -110,13 +143,45 @@ impl Plan {
         }
     }
 
+    /// Gathers the body first, where the route asks for it.
+    async fn gather(&self, request: &mut Request) -> Result<(), Error> {
+        match &self.traffic {
+            Some(traffic) => traffic.gather(request).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does what the route does, in the way that its policies say.
+    async fn forward(
+        &self,
+        serving: Serving<'_>,
+        passage: &mut Passage<'_>,
+        request: &mut Request,
+        trail: &mut Trail,
+    ) -> Response {
+        if let Some(errors) = self.errors.as_ref().filter(|errors| errors.stands_in())
+            && let Some(response) = Box::pin(errors.stand_in(serving, request)).await
+        {
+            return response;
+        }
+        match &self.traffic {
+            Some(traffic) => Box::pin(traffic.serve(serving, passage, request, trail)).await,
+            None => act(serving, request, trail).await,
+        }
+    }
+
     /// The response stage, whoever answered.
     fn finish(
         &self,
         passage: &mut Passage<'_>,
         request: &Request,
+        accepted: Option<Accepted>,
         mut response: Response,
     ) -> Response {
+        // Ours, so no policy about the backend's cookies changes it.
+        if let Some(cookie) = passage.session.take() {
+            response.headers.append(header::SET_COOKIE, cookie);
+        }
         if let Some(cors) = &self.cors {
             cors.apply(passage.origin.as_ref(), &mut response.headers);
         }
@@ -132,6 +197,9 @@ impl Plan {
         }
         if let (Some(external), Some(said)) = (&self.external, &passage.said) {
             external.set_cookies(said, &mut response);
+        }
+        if let (Some(policy), Some(accepted)) = (&self.compression, accepted) {
+            policy.apply(accepted, &mut response);
         }
         if let Some(place) = passage.place.take() {
             response.body.occupy(place);

@@ -20,6 +20,7 @@ use super::rewrite::{NotCanonical, Rewriting, Rewritten};
 use crate::http::headers;
 use crate::http::message::{Request, Response};
 use crate::http::reply;
+use crate::snapshot::CompiledUpstream;
 
 /// When a step is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(crate) enum Stage {
     Rewrite,
     Basic,
     External,
+    Endpoints,
 }
 
 impl Stage {
@@ -48,6 +50,7 @@ impl Stage {
                 Self::Redirect => 10,
                 Self::Rewrite => 11,
                 Self::Https => 12,
+                Self::Endpoints => 13,
                 Self::Rate => 14,
                 Self::Addresses => 15,
                 Self::Basic => 16,
@@ -64,6 +67,7 @@ impl Stage {
                 Self::Rewrite => 7,
                 Self::Basic => 9,
                 Self::External => 10,
+                Self::Endpoints => 8,
             },
         }
     }
@@ -94,6 +98,13 @@ pub(crate) enum Step {
     Any(Any),
     /// What becomes of the client's certificate.
     Certificate(Certificate),
+    /// Without any endpoint there is nobody to be let in to: that shows before limits and logins.
+    Endpoints(Box<[Arc<CompiledUpstream>]>),
+}
+
+/// Whether any of these has an endpoint.
+fn is_served(shares: &[Arc<CompiledUpstream>]) -> bool {
+    shares.iter().any(|share| share.upstream.has_endpoints())
 }
 
 /// A step that ends the request.
@@ -146,6 +157,7 @@ impl Step {
             Self::Basic(_) | Self::Any(_) => Stage::Basic,
             Self::External(_) => Stage::External,
             Self::Certificate(_) => Stage::Certificate,
+            Self::Endpoints(_) => Stage::Endpoints,
         }
     }
 
@@ -163,6 +175,7 @@ impl Step {
             Self::External(_) => "auth.external",
             Self::Any(_) => "auth",
             Self::Certificate(_) => "clientCertificate",
+            Self::Endpoints(_) => "endpoints",
         }
     }
 
@@ -190,6 +203,8 @@ impl Step {
             Self::External(external) => Box::pin(external.refuse(passage, request)).await,
             Self::Any(any) => Box::pin(any.refuse(passage, request)).await,
             Self::Certificate(certificate) => certificate.refuse(passage.info, request),
+            Self::Endpoints(shares) => (!is_served(shares))
+                .then(|| Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "no-endpoint")),
         };
         answer.map_or(Ok(()), Err)
     }
@@ -242,6 +257,8 @@ impl Step {
             Self::External(external) => external.tell(),
             Self::Any(any) => any.tell(scene),
             Self::Certificate(certificate) => certificate.tell(scene.info),
+            // The upstreams are told of at the end, with their endpoints.
+            Self::Endpoints(_) => Told::Passes("no endpoint would show here".to_owned()),
         }
     }
 }

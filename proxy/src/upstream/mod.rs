@@ -8,10 +8,11 @@ pub mod health;
 pub mod outlier;
 pub(crate) mod pool;
 pub mod resolve;
+pub(crate) mod sessions;
 pub mod set;
 pub mod stats;
 
-pub use balance::{Choice, PickError, hash_key};
+pub use balance::{Choice, PickError, Session, hash_key};
 pub use endpoint::{Endpoint, EndpointAddress, Found, InFlight, Upstream};
 pub use outlier::{FailureKind, Health, Outcome};
 pub use set::{EndpointSet, Member};

@@ -7,12 +7,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use adit_route::{Address, Target, UpstreamSpec};
 
 use super::balance::hash_key;
 use super::endpoint::{Answered, Endpoint, EndpointAddress, Found, Identity};
+use super::sessions::Sessions;
 use super::stats::UpstreamStats;
 
 /// Turns in one round, at most: weights are rounded to fit.
@@ -37,6 +38,8 @@ pub struct EndpointSet {
     pub(super) order: Box<[u32]>,
     /// Whether all weights are equal.
     pub(super) uniform: bool,
+    /// Where sessions are, worked out when the first one asks.
+    sessions: OnceLock<Sessions>,
 }
 
 impl EndpointSet {
@@ -94,12 +97,21 @@ impl EndpointSet {
             members: members.into(),
             order,
             uniform,
+            sessions: OnceLock::new(),
         }
     }
 
     /// The endpoints with their weights, in declared order.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Where sessions are among these endpoints.
+    pub(crate) fn sessions(&self, spec: &UpstreamSpec) -> &Sessions {
+        let members = self.members.iter();
+        let shares = members.map(|member| (&**member.endpoint.label(), member.weight));
+        self.sessions
+            .get_or_init(|| Sessions::new(&spec.name, shares))
     }
 
     /// The endpoints.

@@ -37,6 +37,7 @@ struct UpstreamShard {
     connect: Histogram,
     retries: Counter,
     refused: OnceLock<Refusals>,
+    dropped: Counter,
 }
 
 impl UpstreamStats {
@@ -80,6 +81,11 @@ impl UpstreamStats {
         refusals::sum(self.shards.iter().map(|shard| &shard.refused))
     }
 
+    /// Counts copies or spans that were given up.
+    pub fn dropped(&self, worker: usize, count: u64) {
+        self.shards.of(worker).dropped.add(count);
+    }
+
     pub(super) fn ejected(&self) {
         self.ejections.fetch_add(1, Ordering::Relaxed);
     }
@@ -100,6 +106,11 @@ impl UpstreamStats {
     /// Further attempts so far.
     pub fn retries(&self) -> u64 {
         self.shards.sum(|shard| shard.retries.value())
+    }
+
+    /// Copies and spans that were given up so far.
+    pub fn drops(&self) -> u64 {
+        self.shards.sum(|shard| shard.dropped.value())
     }
 
     /// Ejections so far.

@@ -18,9 +18,8 @@ pub(super) enum Transport {
 }
 
 /// The backends of a list.
-pub(super) fn targets(reader: &mut Reader<'_>, list: &Node, transport: Transport) -> Vec<Target> {
-    list.items()
-        .iter()
+pub(super) fn targets(reader: &mut Reader<'_>, list: &[Node], transport: Transport) -> Vec<Target> {
+    list.iter()
         .filter_map(|node| target(reader, node, transport))
         .collect()
 }

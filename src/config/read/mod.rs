@@ -14,6 +14,7 @@ mod policy;
 mod respond;
 mod routes;
 mod rules;
+mod tracing;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use adit_route::policy::Tracing;
 use adit_route::{CidrSet, Place, UpstreamSpec};
 
 use super::model::{AccessFormat, AccessLog, AccessTarget, Config, Log, LogFormat, LogLevel};
@@ -43,6 +45,8 @@ pub(super) struct Reader<'a> {
     servers: Vec<Arc<UpstreamSpec>>,
     /// Counters of rate limits, by where they are written.
     zones: policies::Zones,
+    /// What a route has that writes nothing about traces.
+    traced: Option<Tracing>,
     /// Files and directories that the document refers to, in the order of their first mention.
     pub(super) referenced: Vec<PathBuf>,
 }
@@ -57,6 +61,7 @@ impl<'a> Reader<'a> {
             contents: HashMap::new(),
             servers: Vec::new(),
             zones: policies::Zones::default(),
+            traced: None,
             referenced: Vec::new(),
         }
     }
@@ -69,6 +74,7 @@ impl<'a> Reader<'a> {
         let certificates = certificates::certificates(self, root);
         let tls = certificates::tls_defaults(self, root, &certificates);
         let listeners = listeners::listeners(self, root);
+        self.traced = tracing::of_every_route(root);
         let routes = routes::routes(self, root);
         let (policy, exposure) = policy::policy(self, root, &listeners, &routes);
         Config {
@@ -85,6 +91,7 @@ impl<'a> Reader<'a> {
             policy,
             exposure,
             limits: limits::limits(root),
+            tracing: tracing::tracing(self, root),
             watched: Vec::new(),
             source_digest: String::new(),
         }

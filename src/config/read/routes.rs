@@ -386,6 +386,10 @@ fn unique_upstreams(set: &mut RouteSet) {
                     rename(&mut share.upstream);
                 }
             }
+            if let Some(policies) = &mut rule.policies {
+                let policies = Arc::make_mut(policies);
+                policies.upstreams_mut().for_each(&mut rename);
+            }
         }
     }
 }

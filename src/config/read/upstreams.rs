@@ -80,7 +80,18 @@ pub(super) fn http_upstream(
     name: &str,
     scope: &Scope<'_>,
 ) -> Option<UpstreamSpec> {
-    let targets = targets(reader, scope.field("backends")?, Transport::Http);
+    let list = scope.field("backends")?;
+    Some(http_upstream_to(reader, name, scope, list.items()))
+}
+
+/// An upstream of these HTTP backends, with the settings of the scope.
+pub(super) fn http_upstream_to(
+    reader: &mut Reader<'_>,
+    name: &str,
+    scope: &Scope<'_>,
+    list: &[Node],
+) -> UpstreamSpec {
+    let targets = targets(reader, list, Transport::Http);
     let tls = scope
         .field("backendTls")
         .map(|node| backend_tls(reader, node));
@@ -89,12 +100,12 @@ pub(super) fn http_upstream(
         idle: None,
     };
     let base = upstream(reader, name, scope, targets, timeouts);
-    let retry = scope.field("retry").map(retry).unwrap_or_default();
-    Some(UpstreamSpec {
+    let retry = scope.field("retry").map(|node| retry(reader, node));
+    UpstreamSpec {
         tls: tls.unwrap_or_default(),
-        retry,
+        retry: retry.unwrap_or_default(),
         ..base
-    })
+    }
 }
 
 /// An upstream that gets bytes as they come.
@@ -103,7 +114,7 @@ pub(super) fn relay_upstream(
     name: &str,
     scope: &Scope<'_>,
 ) -> Option<UpstreamSpec> {
-    let targets = targets(reader, scope.field("backends")?, Transport::Relay);
+    let targets = targets(reader, scope.field("backends")?.items(), Transport::Relay);
     if let Some(health) = scope.field("health") {
         reader.forbid(
             health,
@@ -319,8 +330,15 @@ fn outlier(node: &Node) -> Outlier {
     }
 }
 
-fn retry(node: &Node) -> Retry {
+fn retry(reader: &mut Reader<'_>, node: &Node) -> Retry {
     let usual = Retry::default();
+    let non_idempotent = node.field("nonIdempotent");
+    let twice = non_idempotent.and_then(Node::truth).unwrap_or(false);
+    if let Some(written) = non_idempotent.filter(|_| twice) {
+        let message = "requests such as POST may reach these backends twice";
+        let problem = Problem::warning(Code::RELAXED, written.span, message);
+        reader.push(problem.help("remove it unless the backends recognise what they have seen"));
+    }
     let on = node
         .field("on")
         .map(|list| list.items().iter().filter_map(retry_on).collect());
@@ -330,6 +348,8 @@ fn retry(node: &Node) -> Retry {
             .and_then(Node::integer)
             .map_or(usual.attempts, |count| count as u32),
         on: on.unwrap_or(usual.on),
+        timeout: node.field("timeout").and_then(duration),
+        non_idempotent: twice,
     }
 }
 
@@ -338,10 +358,13 @@ fn retry_on(node: &Node) -> Option<RetryOn> {
         "connect" => Some(RetryOn::Connect),
         "reset" => Some(RetryOn::Reset),
         "refused" => Some(RetryOn::Refused),
+        "closed" => Some(RetryOn::Closed),
+        "timeout" => Some(RetryOn::Timeout),
+        "invalid" => Some(RetryOn::Invalid),
         status => status.parse().ok().map(RetryOn::Status),
     }
 }
 
-fn duration(node: &Node) -> Option<Duration> {
+pub(super) fn duration(node: &Node) -> Option<Duration> {
     scalar::duration(node.text()?).ok()
 }

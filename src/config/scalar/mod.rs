@@ -157,8 +157,38 @@ pub(in crate::config) static HEADER_VALUE: Scalar = Scalar {
 /// What is hashed to choose an endpoint.
 pub(in crate::config) static HASH_KEY: Scalar = Scalar {
     label: "variable",
-    allowed: "clientIp (or $remote_addr), header:NAME, cookie:NAME, query:NAME, path, host",
+    allowed: "clientIp (or $remote_addr), header:NAME, cookie:NAME, query:NAME, path, host, or a \
+            text with variables such as `$http_x_tenant$arg_shard`",
     check: |text| hash_key(text).map(drop),
+};
+/// The name of a cookie, and what else is a token (RFC 9110 §5.6.2).
+pub(in crate::config) static TOKEN: Scalar = Scalar {
+    label: "token",
+    allowed: "letters, digits and any of `!#$%&'*+-.^_`|~`",
+    check: token,
+};
+/// A status that is an error.
+pub(in crate::config) static STATUS: Scalar = Scalar {
+    label: "status",
+    allowed: "a status of an error: 400 to 599",
+    check: status,
+};
+/// A media type, or a family of them.
+pub(in crate::config) static MEDIA_TYPE: Scalar = Scalar {
+    label: "media type",
+    allowed: "a media type such as `application/json`, or a family such as `text/*`",
+    check: media_type,
+};
+/// A host, with or without a port.
+pub(in crate::config) static HOST_PORT: Scalar = Scalar {
+    label: "host",
+    allowed: "a host name or address, with or without a port",
+    check: |text| {
+        let parsed = CanonicalHost::parse_authority(text.as_bytes());
+        parsed
+            .map(drop)
+            .map_err(|error| Misfit::new(error.to_string()))
+    },
 };
 /// A text with variables.
 pub(in crate::config) static TEMPLATE: Scalar = Scalar {
@@ -414,6 +444,36 @@ pub(in crate::config) fn header_value(text: &str) -> Parsed<HeaderValue> {
         .map_err(|_| Misfit::new("the text cannot be the value of a header field"))
 }
 
+fn status(text: &str) -> Parsed<()> {
+    match text.parse::<u16>() {
+        Ok(400..=599) => Ok(()),
+        _ => Err(Misfit::new(format!(
+            "`{text}` is not the status of an error"
+        ))),
+    }
+}
+
+fn media_type(text: &str) -> Parsed<()> {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let fits = essence
+        .split_once('/')
+        .is_some_and(|(kind, more)| token(kind).is_ok() && token(more).is_ok());
+    if fits && HeaderValue::from_str(text).is_ok() {
+        Ok(())
+    } else {
+        Err(Misfit::new(format!("`{text}` is not a media type")))
+    }
+}
+
+fn token(text: &str) -> Parsed<()> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(known) {
+        Ok(())
+    } else {
+        Err(Misfit::new(format!("`{text}` is no token")))
+    }
+}
+
 pub(in crate::config) fn template(text: &str) -> Parsed<Template> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Misfit::new("the text holds control characters"));
@@ -459,6 +519,9 @@ pub(in crate::config) fn hash_key(text: &str) -> Parsed<HashKey> {
             Ok(argument.to_owned())
         }
     };
+    if text.contains('$') && text != "$remote_addr" {
+        return template(text).map(HashKey::Template);
+    }
     match text.split_once(':') {
         Some(("header", field)) => header_name(field).map(HashKey::Header),
         Some(("cookie", cookie)) => argument(cookie).map(HashKey::Cookie),

@@ -11,6 +11,7 @@ mod policies;
 mod policy;
 mod root;
 mod route;
+mod tracing;
 mod upstream;
 
 use super::scalar::Scalar;

@@ -5,6 +5,7 @@ use super::limits::LIMITS;
 use super::listener::LISTENER;
 use super::policy::{DEFAULT, GUARDS, RULE};
 use super::route::ROUTE;
+use super::tracing::TRACING;
 use super::{Key, Kind, Table, key};
 
 /// The whole file.
@@ -95,6 +96,13 @@ pub(in crate::config) static ROOT: Table = Table {
         key("guards", Kind::Table(&GUARDS), "What no rule may do.")
             .default("none")
             .example("{neverPublic: {hosts: [\"**.int.example.com\"]}}"),
+        key(
+            "tracing",
+            Kind::Table(&TRACING),
+            "Traces of every route that does not say otherwise.",
+        )
+        .default("none")
+        .example("{otlp: \"http://127.0.0.1:4318\", sample: 5}"),
         key(
             "limits",
             Kind::Table(&LIMITS),

@@ -84,6 +84,8 @@ pub(super) static ROUTE: Table = Table {
         &policies::CORS,
         &policies::ACCESS,
         &policies::AUTH,
+        &policies::TRAFFIC,
+        &policies::ANSWERS,
     ],
     planned: &[
         ("prefix", "write it in an entry of `paths`"),
@@ -142,6 +144,8 @@ static PATH: Table = Table {
         &policies::CORS,
         &policies::ACCESS,
         &policies::AUTH,
+        &policies::TRAFFIC,
+        &policies::ANSWERS,
     ],
     planned: &[
         ("path", "the key is `exact`, `prefix` or `regex`"),
@@ -305,17 +309,6 @@ static COMMON: Table = Table {
         (
             "headers",
             "the keys are `requestHeaders` and `responseHeaders`",
-        ),
-        (
-            "sticky",
-            "it comes with the policies of routes; `balance: {hash: …}` keeps a \
-            client at one endpoint",
-        ),
-        ("compression", "it comes with the policies of routes"),
-        ("mirror", "it comes with the policies of routes"),
-        (
-            "buffering",
-            "it comes with the policies of routes; bodies stream",
         ),
     ],
 };

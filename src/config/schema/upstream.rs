@@ -33,7 +33,8 @@ static HASH: Table = Table {
     keys: &[key(
         "hash",
         Kind::Scalar(&HASH_KEY),
-        "What is hashed; requests without it go round robin. TCP and passthrough \
+        "What is hashed: one value, or a text with variables such as \
+            `$http_x_tenant$arg_shard`; requests without it go round robin. TCP and passthrough \
             know `clientIp` only.",
     )
     .required()
@@ -298,8 +299,9 @@ pub(super) static OUTLIER: Table = Table {
 
 pub(super) static RETRY: Table = Table {
     name: "retry",
-    doc: "Retries. What is unsafe to send twice is never sent twice, whatever is \
-            written here.",
+    doc: "Retries, at most a fifth of all requests. A request is sent again if nothing of it was \
+            sent, or if it is idempotent and its body, if it has one, was gathered first \
+            (`buffering`).",
     keys: &[
         key(
             "attempts",
@@ -311,14 +313,35 @@ pub(super) static RETRY: Table = Table {
         key(
             "on",
             Kind::Some(&Kind::Either(&[
-                Kind::Word(&["connect", "reset", "refused"]),
+                Kind::Word(&[
+                    "connect", "reset", "refused", "closed", "timeout", "invalid",
+                ]),
                 Kind::Integer { min: 400, max: 599 },
             ])),
             "The connection could not be made, a reused one was closed before any \
-            answer, the stream was refused, or a status.",
+            answer, the stream was refused; any connection was closed before an answer, \
+            the answer did not come in time, it was malformed; or a status.",
         )
         .default("[connect, reset, refused]")
         .example("[connect, 503]"),
+        key(
+            "timeout",
+            Kind::Duration {
+                min: MILLISECOND,
+                max: HOUR,
+            },
+            "Time for all attempts together; none begins after it.",
+        )
+        .default("none")
+        .example("10s"),
+        key(
+            "nonIdempotent",
+            Kind::Bool,
+            "Whether requests such as POST are sent again too, though backends may then do \
+            something twice.",
+        )
+        .default("false")
+        .example("true"),
     ],
     includes: &[],
     planned: &[(

@@ -3,6 +3,10 @@
 mod access;
 mod as_nginx;
 mod auth;
+mod bodies;
 mod differential;
+mod errors;
 mod oauth2_proxy;
 mod paths;
+mod traces;
+mod traffic;

@@ -17,6 +17,8 @@ pub mod traffic;
 use std::sync::Arc;
 
 pub use access::{Access, BasicAuth, CacheFor, CertificateFields, ExternalAuth, Satisfy};
+
+use crate::upstream::UpstreamSpec;
 pub use answer::{Buffering, Compression, ErrorPages, Errors, RequestBuffering};
 pub use cors::{Cors, CorsOrigins, OriginError, OriginPattern};
 pub use fields::{AttributeRewrite, CookieEdits, FieldEdits, Hsts, LocationEdit, SameSite};
@@ -60,7 +62,7 @@ pub struct Policies {
     /// Sessions that stay at one endpoint.
     pub sticky: Option<Sticky>,
     /// Copies of requests.
-    pub mirror: Option<Mirror>,
+    pub mirrors: Vec<Mirror>,
     /// What the client sees instead of an error.
     pub errors: Option<Errors>,
     /// Encoding of responses.
@@ -69,4 +71,17 @@ pub struct Policies {
     pub buffering: Buffering,
     /// Trace context of requests.
     pub tracing: Option<Tracing>,
+}
+
+impl Policies {
+    /// Every upstream that a policy asks, so that a source can name them apart.
+    pub fn upstreams_mut(&mut self) -> impl Iterator<Item = &mut Arc<UpstreamSpec>> {
+        let canary = self.canary.as_mut().map(|canary| &mut canary.upstream);
+        let mirrors = self.mirrors.iter_mut().map(|mirror| &mut mirror.upstream);
+        let errors = self.errors.as_mut().into_iter().flat_map(|errors| {
+            let both = [&mut errors.backend, &mut errors.without_endpoints];
+            both.into_iter().flatten()
+        });
+        canary.into_iter().chain(mirrors).chain(errors)
+    }
 }

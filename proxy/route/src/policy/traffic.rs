@@ -37,9 +37,13 @@ pub enum CanaryHeader {
     Value(HeaderName, Arc<str>),
     /// A value in which the expression finds something decides for it.
     Pattern(HeaderName, Regex),
+    /// The expression could not be read: a request with the field stays on the main side, and
+    /// neither cookie nor weight is asked.
+    Broken(HeaderName),
 }
 
-/// A cookie keeps a session at one endpoint (AFF-01 to AFF-09).
+/// A cookie keeps a session at one endpoint (AFF-01 to AFF-09). Its value names the upstream too, by
+/// a digest of the upstream's name, so that a session keeps its side of a split or canary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sticky {
     /// The cookie's name.
@@ -60,6 +64,8 @@ pub struct Sticky {
     pub conditional_same_site: bool,
     /// `Secure` also over plain HTTP.
     pub secure: bool,
+    /// `HttpOnly`: scripts do not see the cookie.
+    pub http_only: bool,
     /// Whether a failed endpoint loses its sessions.
     pub change_on_failure: bool,
 }
@@ -81,8 +87,8 @@ pub struct Mirror {
     pub upstream: Arc<UpstreamSpec>,
     /// Their path and query.
     pub target: Template,
-    /// Their `Host`.
-    pub host: Arc<str>,
+    /// Their `Host`; `None` is that of the request.
+    pub host: Option<Arc<str>>,
     /// Whether the body is copied too.
     pub body: bool,
     /// Share of the requests: `weight` of `total`.

@@ -233,6 +233,15 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamReading]) {
         }
     }
     page.family(
+        "adit_upstream_dropped_total",
+        "counter",
+        "Copies of requests and spans of traces that were given up.",
+    );
+    for upstream in upstreams.iter().filter(|upstream| upstream.drops > 0) {
+        let labels = [("upstream", &*upstream.name)];
+        page.sample("adit_upstream_dropped_total", &labels, upstream.drops);
+    }
+    page.family(
         "adit_ejections_total",
         "counter",
         "Endpoints left out because they failed.",

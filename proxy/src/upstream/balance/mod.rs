@@ -22,12 +22,23 @@ pub struct Choice<'a> {
     pub worker: usize,
     /// Hash of the value that [`Balance::Hash`] names, by [`hash_key`]; `None` goes in turn.
     pub hash: Option<u64>,
+    /// Where the request's session is, before any way of balancing.
+    pub session: Option<Session>,
     /// Ids of endpoints that this request has been sent to already.
     pub tried: &'a [u32],
     /// Requests in flight at one endpoint, at most (L-86).
     pub limit: usize,
     /// Now.
     pub now: Instant,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// At this place of the ring ([`crate::upstream::sessions`]).
+    Ring(u32),
+    /// At the endpoint with this id.
+    Endpoint(u32),
 }
 
 /// Why there is no endpoint for a request.
@@ -105,6 +116,19 @@ struct Search<'a> {
 }
 
 impl Upstream {
+    /// Whether there is any endpoint at all.
+    pub fn has_endpoints(&self) -> bool {
+        let set = self.endpoints();
+        set.members.iter().any(|member| member.weight > 0)
+    }
+
+    /// Whether there is an endpoint that is not known to fail.
+    pub fn has_fit_endpoint(&self) -> bool {
+        let (set, now) = (self.endpoints(), millis(Instant::now()));
+        let mut members = set.members.iter();
+        members.any(|member| member.weight > 0 && member.endpoint.standing().fit_at(now))
+    }
+
     /// Chooses an endpoint and takes a place at it.
     pub fn pick(
         &self,
@@ -164,6 +188,11 @@ impl<'a> Search<'a> {
     }
 
     fn choose(&self, rng: &mut fastrand::Rng) -> Option<&'a Member> {
+        if let Some(session) = self.choice.session
+            && let Some(member) = self.of_session(session)
+        {
+            return Some(member);
+        }
         match (&self.upstream.spec().balance, self.choice.hash) {
             (Balance::RoundRobin, _) | (Balance::Hash(_), None) => self.in_turn(rng),
             (Balance::Hash(_), Some(hash)) => self.by_hash(hash),
@@ -172,12 +201,31 @@ impl<'a> Search<'a> {
             }),
             (Balance::Ewma, _) => self.better_of_two(rng, |member| {
                 let (load, pending) = (&member.endpoint.load, member.endpoint.in_flight());
-                if pending == 0 && !load.is_measured() {
+                let latency = match (load.is_measured(), pending) {
+                    (true, _) => load.latency(self.choice.now),
                     // Nobody is finding out: next to a fast one it would never be tried.
-                    return 0.0;
-                }
-                load.latency(self.choice.now) * (pending as f64 + 1.0) / self.weight(member)
+                    (false, 0) => return 0.0,
+                    (false, _) => self.usual_latency(),
+                };
+                latency * (pending as f64 + 1.0) / self.weight(member)
             }),
+        }
+    }
+
+    /// The endpoint of a session, or on a ring the next one that is admitted.
+    fn of_session(&self, session: Session) -> Option<&'a Member> {
+        match session {
+            Session::Endpoint(id) => {
+                let mut members = self.set.members.iter();
+                members.find(|member| member.endpoint.id() == id && self.admits(member))
+            }
+            Session::Ring(place) => {
+                let ring = self.set.sessions(self.upstream.spec());
+                let mut members = ring
+                    .from(place)
+                    .filter_map(|index| self.set.members.get(index));
+                members.find(|member| self.admits(member))
+            }
         }
     }
 
@@ -209,6 +257,20 @@ impl<'a> Search<'a> {
             }
         }
         Some(first)
+    }
+
+    /// What an endpoint that was not measured yet counts as: the average of the others (LBA-03).
+    fn usual_latency(&self) -> f64 {
+        let loads = self.set.members.iter().map(|member| &member.endpoint.load);
+        let measured = loads.filter(|load| load.is_measured());
+        let (count, sum) = measured.fold((0.0, 0.0), |(count, sum), load| {
+            (count + 1.0, sum + load.latency(self.choice.now))
+        });
+        if count > 0.0 {
+            sum / count
+        } else {
+            UNKNOWN_NANOS
+        }
     }
 
     /// Weighted rendezvous: each endpoint draws a number from (key, address), the highest wins. All
@@ -280,7 +342,7 @@ const DECAY_NANOS: f64 = 10e9;
 /// What a failure counts as: refusing quickly must not look fast.
 const FAILURE_NANOS: f64 = 1e9;
 
-/// What an endpoint that was not measured yet counts as: it is tried, but not by everyone at once.
+/// What an endpoint counts as while none was measured yet.
 const UNKNOWN_NANOS: f64 = 1e6;
 
 impl Load {
@@ -314,9 +376,6 @@ impl Load {
     /// The average in nanoseconds, decayed to now so that a slow endpoint is tried again.
     fn latency(&self, now: Instant) -> f64 {
         let average = f64::from_bits(self.ewma.load(Ordering::Relaxed));
-        if average <= 0.0 {
-            return UNKNOWN_NANOS;
-        }
         let passed = millis(now).saturating_sub(self.ewma_at.load(Ordering::Relaxed));
         average * (-(passed as f64) * 1e6 / DECAY_NANOS).exp()
     }

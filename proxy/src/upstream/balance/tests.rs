@@ -50,6 +50,7 @@ impl<'a> Trial<'a> {
         let choice = Choice {
             worker,
             hash,
+            session: None,
             tried: &self.tried,
             limit: self.limit,
             now: self.now,
@@ -347,6 +348,7 @@ fn workers_take_their_own_turns_at_the_same_time() {
                     let choice = Choice {
                         worker,
                         hash: None,
+                        session: None,
                         tried: &[],
                         limit: 1,
                         now: Instant::now(),

@@ -2,11 +2,13 @@
 //! its route, as a whole.
 
 mod access;
+mod answers;
 mod auth;
 mod cors;
 mod fields;
 mod paths;
 mod rewrite;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -42,6 +44,8 @@ pub(super) fn policies(
     any |= cors::cors(scope, &mut policies);
     any |= access::access(reader, scope, names, &mut policies);
     any |= auth::auth(reader, scope, &mut policies.access);
+    any |= traffic::traffic(reader, scope, names.path, &mut policies);
+    any |= answers::answers(reader, scope, names.path, &mut policies);
     any.then(|| Arc::new(policies))
 }
 

@@ -20,7 +20,7 @@ pub(crate) use answers::{Answers, Said as Judgement};
 
 use crate::error::Error;
 use crate::http::body::{Body, Frame};
-use crate::http::forward;
+use crate::http::forward::{self, Aim};
 use crate::http::message::{Request, Response};
 use crate::policy::expand::{escape, expand};
 use crate::policy::passage::{Passage, Scene};
@@ -94,8 +94,12 @@ impl External {
         let mut question =
             question::question(&self.policy, self.profile, &scene).ok_or(Error::Unsupported)?;
         let serving = passage.serving;
+        let aim = Aim {
+            authority: None,
+            ..Aim::of(serving, &self.upstream)
+        };
         let asking = async {
-            let answer = forward::ask(serving, &self.upstream, &mut question).await?;
+            let answer = forward::ask(serving.worker, serving.current, &aim, &mut question).await?;
             Ok(self.hear(answer).await)
         };
         let asked = tokio::time::timeout(self.policy.timeout, asking).await;
