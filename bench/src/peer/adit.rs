@@ -30,6 +30,11 @@ fn configuration(site: &Site) -> String {
     } else {
         ""
     };
+    let many = if site.features.many {
+        ", requests: 1000000, requestsPerRoute: 1000000"
+    } else {
+        ""
+    };
     // Loads hold their connections: limits that end them after so many requests are for others.
     let mut text = format!(
         "version: 1
@@ -48,7 +53,7 @@ certificates:
 default: {{exposure: lan}}
 limits: {{requestsPerConnection: 2147483647, streamsPerConnection: 2147483647, concurrentStreams: 128,
   requestsPerEndpoint: 1000000, idleUpstreams: 512, keepAliveTimeout: 10m, idleStreamsTimeout: 10m,
-  firstByteTimeout: 10m, shutdownGrace: 0s, drainTimeout: 1s{windows}}}
+  firstByteTimeout: 10m, shutdownGrace: 0s, drainTimeout: 1s{windows}{many}}}
 routes:
 ",
         plain = doors.plain,
@@ -64,8 +69,13 @@ routes:
     if site.features.edits {
         let _ = writeln!(
             text,
-            "  - host: {WWW}\n    paths:\n      - {{regex: \"^/never/[0-9]+$\", backends: [\"http://{http}\"]}}\n      \
-             - {{prefix: /, backends: [\"http://{http}\"]}}"
+            "  - host: {WWW}
+    requestHeaders: {{set: {{x-tenant: blue}}, remove: [x-debug]}}
+    responseHeaders: {{set: {{x-frame-options: DENY}}}}
+    rateLimit: {{requests: 1000000/s}}
+    paths:
+      - {{regex: \"^/never/[0-9]+$\", backends: [\"http://{http}\"]}}
+      - {{prefix: /, backends: [\"http://{http}\"]}}"
         );
     } else {
         let _ = writeln!(text, "  - {{host: {WWW}, backends: [\"http://{http}\"]}}");

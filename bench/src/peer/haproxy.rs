@@ -46,7 +46,8 @@ fn configuration(site: &Site) -> String {
         hosts += "\n  use_backend www if known\n";
     }
     let regex = if site.features.edits {
-        "  use_backend www if { path_reg ^/never/[0-9]+$ }\n"
+        "  http-request set-header X-Tenant blue\n  http-request del-header X-Debug\n  \
+         http-response set-header X-Frame-Options DENY\n  use_backend www if { path_reg ^/never/[0-9]+$ }\n"
     } else {
         ""
     };

@@ -113,8 +113,10 @@ pub(crate) struct Features {
     pub(crate) windows: bool,
     /// Fixed hosts besides, each with a route.
     pub(crate) hosts: usize,
-    /// A route by regular expression, fields set and taken.
+    /// A route by regular expression, fields set and taken, a rate that is never reached.
     pub(crate) edits: bool,
+    /// Thousands of connections that are requests in flight.
+    pub(crate) many: bool,
 }
 
 impl Doors {

@@ -58,10 +58,13 @@ fn configuration(site: &Site) -> String {
             doors.plain
         );
     }
-    let regex = if site.features.edits {
-        "location ~ ^/never/[0-9]+$ { proxy_pass http://www; }"
+    let (regex, edits) = if site.features.edits {
+        (
+            "location ~ ^/never/[0-9]+$ { proxy_pass http://www; }",
+            "proxy_set_header X-Tenant blue; proxy_set_header X-Debug ''; add_header X-Frame-Options DENY;",
+        )
     } else {
-        ""
+        Default::default()
     };
     format!(
         "{module}daemon off;
@@ -85,7 +88,7 @@ http {{
   proxy_read_timeout 600; proxy_set_header Connection $hop; proxy_set_header Upgrade $http_upgrade;
   proxy_set_header Host $host; proxy_set_header X-Real-IP $remote_addr;
   proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Forwarded-Port $server_port;
+  proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Forwarded-Port $server_port; {edits}
   grpc_set_header X-Real-IP $remote_addr; grpc_read_timeout 600;
   grpc_set_header X-Forwarded-For $remote_addr; grpc_set_header X-Forwarded-Proto $scheme;
   grpc_set_header X-Forwarded-Host $host; grpc_set_header X-Forwarded-Port $server_port;

@@ -13,7 +13,7 @@ use super::origins::Origins as Started;
 use super::special::{self, good};
 use super::workloads::{Kind, Workload};
 use crate::load::{Outcome, Plan, Seconds};
-use crate::peer::{Doors, GRPC, Origins, PASS, Peer, Running, Site, WWW};
+use crate::peer::{Doors, Features, GRPC, Origins, PASS, Peer, Running, Site, WWW};
 use crate::pki::Identity;
 use crate::process::{Cpus, Folder};
 use crate::results::{DIRECT, Row, Sample};
@@ -120,7 +120,10 @@ impl<'a> Ground<'a> {
             identity: self.identity.clone(),
             origins: self.origins(),
             doors: Doors::free()?,
-            features: workload.features,
+            features: Features {
+                many: workload.kind == Kind::Idle,
+                ..workload.features
+            },
         };
         let running = Running::start(peer, site, &self.ours)?;
         subject.hash = hash(&running.neutral_configuration());

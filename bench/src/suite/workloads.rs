@@ -72,6 +72,7 @@ const PLAIN: Features = Features {
     windows: false,
     hosts: 0,
     edits: false,
+    many: false,
 };
 
 const MIB: u64 = 1 << 20;
@@ -136,7 +137,7 @@ pub const WORKLOADS: &[Workload] = &[
         ..row!("W14-change", "a host more in the file, with 10 000 hosts, under 2000 requests/s", "change", EffectMs, Plain, Kind::Change, || get(130)) },
     row!("W15", "reloads every 0.5 s under HTTP/1.1, HTTP/2 and WebSocket", "request", Failed, Plain, Kind::Reload, || get(130)),
     Workload { features: Features { log: true, edits: true, ..PLAIN },
-        ..row!("W17", "as W1, with access log and a route by regular expression", "request", CpuUs, Plain, Kind::Steady, || get(130)) },
+        ..row!("W17", "as W1, with access log, a route by regular expression, field edits, and in adit a rate limit", "request", CpuUs, Plain, Kind::Steady, || get(130)) },
 ];
 
 impl Workload {
