@@ -135,7 +135,7 @@ impl Line {
             return Some(ours);
         };
         let peer = if against == "best" {
-            row.best(results.peers())?
+            row.best(results.rivals())?
         } else {
             against
         };

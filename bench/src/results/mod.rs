@@ -183,6 +183,11 @@ impl Results {
             .map(|subject| subject.name.as_str())
     }
 
+    /// Those that are not another build of ours.
+    pub fn rivals(&self) -> impl Iterator<Item = &str> {
+        self.peers().filter(|name| !name.starts_with("adit-"))
+    }
+
     /// A row by its name.
     pub fn row(&self, id: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.id == id)
@@ -289,11 +294,13 @@ pub(crate) mod tests {
         let all = [("adit", &[2.0][..]), ("nginx", &[4.0]), ("haproxy", &[3.0])];
         let mut results = results(&all);
         let row = &results.rows[0];
-        assert_eq!(row.best(results.peers()), Some("haproxy"));
+        assert_eq!(row.best(results.rivals()), Some("haproxy"));
         assert_eq!(row.ratio("adit", "nginx"), Some(0.5));
         assert_eq!(row.ratio("adit", "caddy"), None);
         results.rows[0].metric = Metric::MbitS;
-        assert_eq!(results.rows[0].best(results.peers()), None);
+        assert_eq!(results.rows[0].best(results.rivals()), None);
+        results.subjects[2].name = "adit-old".to_owned();
+        assert_eq!(results.rivals().collect::<Vec<_>>(), ["nginx"]);
     }
 
     #[test]

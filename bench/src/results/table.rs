@@ -37,7 +37,7 @@ pub fn table(results: &Results) -> String {
     let _ = writeln!(
         out,
         "\nMedians. Load average up to {load:.1}, stolen time up to {steal:.1} %. `÷ best` is {} ÷ the best of \
-         the others;\nless is better except for Mbit/s. `*` marks a difference of more than 5 % with p < 0.05.",
+         the others, builds of adit left out;\nless is better except for Mbit/s. `*` marks a difference of more than 5 % with p < 0.05.",
         names.first().unwrap_or(&"ours"),
     );
     for (row, subject, why) in results.broken() {
@@ -49,7 +49,7 @@ pub fn table(results: &Results) -> String {
 fn head(results: &Results, names: &[&str]) -> Vec<String> {
     let mut head = vec!["row".to_owned(), "metric".to_owned()];
     head.extend(names.iter().map(ToString::to_string));
-    if results.peers().next().is_some() {
+    if results.rivals().next().is_some() {
         head.extend(["best".to_owned(), "÷ best".to_owned()]);
     }
     head.push("rate/s".to_owned());
@@ -66,8 +66,8 @@ fn line(results: &Results, row: &Row, names: &[&str]) -> Vec<String> {
         );
     }
     let ours = results.ours().unwrap_or_default();
-    if results.peers().next().is_some() {
-        let best = row.best(results.peers());
+    if results.rivals().next().is_some() {
+        let best = row.best(results.rivals());
         cells.push(best.unwrap_or("-").to_owned());
         let ratio = best.and_then(|best| {
             let mark = if super::compare::differs(row, ours, best) {
