@@ -18,8 +18,8 @@ pub enum Error {
     Request(Violation),
     /// The client went away.
     ClientGone,
-    /// The client stopped sending its body, or stopped reading.
-    ClientTimeout,
+    /// The client stopped sending its body, or stopped reading; the rule says which.
+    ClientTimeout(&'static str),
     /// The request body is larger than the route allows.
     BodyTooLarge,
     /// No endpoint is configured or known.
@@ -89,7 +89,7 @@ impl Error {
     /// Whose fault it was.
     pub fn side(&self) -> Side {
         match self {
-            Self::Request(_) | Self::ClientGone | Self::ClientTimeout | Self::BodyTooLarge => {
+            Self::Request(_) | Self::ClientGone | Self::ClientTimeout(_) | Self::BodyTooLarge => {
                 Side::Client
             }
             Self::NoEndpoint
@@ -119,7 +119,7 @@ impl Error {
             Self::Request(violation) => violation.status(),
             // Nobody is there to read it; the log shows the field's usual number.
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ClientTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoEndpoint | Self::EndpointsBusy | Self::Overloaded(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -147,7 +147,7 @@ impl Error {
         match self {
             Self::Request(violation) | Self::Response(violation) => violation.rule(),
             Self::ClientGone => "client-gone",
-            Self::ClientTimeout => "client-timeout",
+            Self::ClientTimeout(rule) => rule,
             Self::BodyTooLarge => "L-10",
             Self::NoEndpoint => "no-endpoint",
             Self::EndpointsBusy => "L-86",
@@ -178,7 +178,7 @@ impl Error {
             Self::BackendClosed { reused: true } => Attempt::Idempotent,
             Self::Request(_)
             | Self::ClientGone
-            | Self::ClientTimeout
+            | Self::ClientTimeout(_)
             | Self::BodyTooLarge
             | Self::NoEndpoint
             | Self::EndpointsBusy
@@ -200,9 +200,17 @@ impl Error {
     /// A failure while reading the client's body.
     pub(crate) fn from_client(error: &WireError) -> Self {
         match error {
-            WireError::Timeout => Self::ClientTimeout,
+            WireError::Timeout => Self::ClientTimeout("L-67"),
             WireError::Closed | WireError::Io(_) => Self::ClientGone,
             WireError::Violation(violation) => Self::Request(*violation),
+        }
+    }
+
+    /// A failure while writing to the client.
+    pub(crate) fn from_writing(error: &WireError) -> Self {
+        match error {
+            WireError::Timeout => Self::ClientTimeout("L-74"),
+            error => Self::from_client(error),
         }
     }
 

@@ -66,6 +66,12 @@ pub struct Limits {
     pub ping_timeout: Duration,
     /// L-67 `bodyIdleTimeout`: no progress of a request body.
     pub body_idle_timeout: Duration,
+    /// L-67 `bodyRate`: bytes of a request body in a second, at least; 0 demands none.
+    pub body_rate: usize,
+    /// L-67 `bodyRateWindow`: what the rate is averaged over.
+    pub body_rate_window: Duration,
+    /// L-67 `bodyRateGrace`: how long nothing is demanded at first.
+    pub body_rate_grace: Duration,
     /// L-68 `connectTimeout`: connecting to a backend.
     pub connect_timeout: Duration,
     /// L-69 `backendHandshakeTimeout`: TLS handshake with a backend.
@@ -120,6 +126,20 @@ pub struct Limits {
     pub idle_upstreams: usize,
     /// L-87 `idleUpstreamTimeout`: how long they are kept.
     pub idle_upstream_timeout: Duration,
+    /// L-88 `connectionBuffer`: bytes that wait for one client, over all its streams.
+    pub connection_buffer: usize,
+    /// L-91 `memory`: memory that may be used; 0 is what the cgroup allows.
+    pub memory: usize,
+    /// L-91 `memorySoft`: percent of it beyond which connections are not kept alive.
+    pub memory_soft: usize,
+    /// L-91 `memoryHigh`: percent of it beyond which new connections are refused.
+    pub memory_high: usize,
+    /// L-91 `memoryFull`: percent of it beyond which the largest connections are closed.
+    pub memory_full: usize,
+    /// L-92 `lagSoft`: lateness of a loop beyond which new connections get fewer streams.
+    pub lag_soft: Duration,
+    /// L-92 `lagHigh`: lateness of a loop beyond which new connections are refused.
+    pub lag_high: Duration,
     /// L-89 `relayBuffer`: copy buffer per direction of a relayed connection.
     pub relay_buffer: usize,
 }
@@ -157,6 +177,9 @@ impl Default for Limits {
             ping_interval: seconds(30),
             ping_timeout: seconds(10),
             body_idle_timeout: seconds(30),
+            body_rate: 500,
+            body_rate_window: seconds(30),
+            body_rate_grace: seconds(10),
             connect_timeout: seconds(5),
             backend_handshake_timeout: seconds(5),
             response_timeout: seconds(60),
@@ -184,6 +207,13 @@ impl Default for Limits {
             queue_time: seconds(1),
             idle_upstreams: 128,
             idle_upstream_timeout: seconds(60),
+            connection_buffer: 4 * 1024 * KIB,
+            memory: 0,
+            memory_soft: 80,
+            memory_high: 90,
+            memory_full: 95,
+            lag_soft: Duration::from_millis(50),
+            lag_high: Duration::from_millis(250),
             relay_buffer: 32 * KIB,
         }
     }

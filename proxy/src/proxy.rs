@@ -22,6 +22,7 @@ use crate::access_log::AccessLog;
 use crate::blueprint::Blueprint;
 use crate::listen::{self, BindKey, Bound, Inherited};
 use crate::metrics::{Metrics, PerWorker};
+use crate::overload::Watch;
 use crate::policy::Memory;
 use crate::shared::{AdminSurface, Shared};
 use crate::snapshot::{BuildError, CompiledUpstream, Foundations, Snapshot};
@@ -44,8 +45,6 @@ pub struct Options {
     pub tickets: Arc<TicketSecrets>,
     /// Answers on admin doors.
     pub admin: Arc<dyn AdminSurface>,
-    /// Client connections at once (L-80).
-    pub most_connections: usize,
     /// How names are resolved.
     pub resolver: ResolverOptions,
 }
@@ -58,6 +57,7 @@ pub struct Proxy {
     shared: Arc<Shared>,
     foundations: Foundations,
     threads: RefCell<Vec<WorkerThread>>,
+    watch: RefCell<Watch>,
     bound: RefCell<HashMap<BindKey, (Arc<str>, Bound)>>,
     /// Generations that a worker may still be using; freed here and not there.
     retired: RefCell<Vec<Arc<Snapshot>>>,
@@ -70,7 +70,7 @@ impl Proxy {
     pub fn start(options: Options) -> io::Result<Self> {
         let workers = options.workers.max(1);
         let foundations = Foundations {
-            tls: ServerTls::new(options.tickets),
+            tls: ServerTls::new(Arc::clone(&options.tickets)),
             metrics: Arc::clone(&options.metrics),
             workers,
             memory: Memory::default(),
@@ -85,7 +85,7 @@ impl Proxy {
             metrics: options.metrics,
             pseudonym: HeaderValue::from_str(&pseudonym).map_err(io::Error::other)?,
             connections: AtomicUsize::new(0),
-            most_connections: options.most_connections,
+            tickets: Arc::clone(&options.tickets),
             most_descriptors: adit_sys::limits::descriptor_limit().saturating_sub(RESERVED),
             load: PerWorker::new(workers),
             admin: options.admin,
@@ -102,8 +102,10 @@ impl Proxy {
                 orders,
             )?);
         }
+        let watch = Watch::start(Arc::clone(&shared))?;
         Ok(Self {
             shared,
+            watch: RefCell::new(watch),
             foundations,
             threads: RefCell::new(threads),
             bound: RefCell::default(),
@@ -223,6 +225,7 @@ impl Proxy {
 
     /// Ends the workers and waits for them.
     pub async fn stop(&self) {
+        self.watch.borrow_mut().stop();
         self.order_all(|| Order::Stop).await;
         for thread in self.threads.borrow_mut().iter_mut() {
             thread.join();

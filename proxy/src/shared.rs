@@ -12,6 +12,7 @@ use http::HeaderValue;
 use crate::http::message::{Request, Response};
 use crate::metrics::{Metrics, PerWorker};
 use crate::snapshot::Snapshot;
+use crate::tls::TicketSecrets;
 use crate::upstream::destination;
 
 /// Answers on doors of role `admin`. Read-only: nothing it does changes anything.
@@ -30,7 +31,8 @@ pub(crate) struct Shared {
     pub pseudonym: HeaderValue,
     /// Client connections of the process (L-80).
     pub connections: AtomicUsize,
-    pub most_connections: usize,
+    /// Misused ones are looked for.
+    pub tickets: Arc<TicketSecrets>,
     /// Descriptors from this number on are for operators and ourselves (L-93).
     pub most_descriptors: u64,
     /// Connections by worker, looked at when one is accepted.
@@ -56,7 +58,7 @@ impl Shared {
     /// Whether one more client connection is within the limit (L-80); 0 is what the machine allows.
     pub(crate) fn has_room(&self, limit: usize) -> bool {
         let most = if limit == 0 {
-            self.most_connections
+            self.metrics.overload().most_connections()
         } else {
             limit
         };

@@ -80,6 +80,7 @@ pub(crate) struct CompiledRoute {
     pub upgraded_idle: Duration,
     pub connect: Option<Duration>,
     pub max_body: Option<u64>,
+    pub low_priority: bool,
     pub websocket: bool,
     /// Policies, if the rule has any.
     pub plan: Option<Box<Plan>>,
@@ -414,6 +415,7 @@ impl Builder<'_> {
             upgraded_idle: rule.timeouts.idle.unwrap_or(limits.tunnel_idle_timeout),
             connect: rule.timeouts.connect,
             max_body: rule.max_body,
+            low_priority: rule.low_priority,
             websocket: rule.websocket,
             plan,
         };

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -17,12 +16,13 @@ use tokio::task::AbortHandle;
 use crate::access_log::{AccessLog, WorkerLog};
 use crate::blueprint::ListenerKind;
 use crate::conn;
+use crate::housekeeping;
 use crate::listen::{BindKey, Patience};
 use crate::shared::Shared;
 use crate::snapshot::Door;
 use crate::trace;
 use crate::view::ConnectionView;
-use crate::worker::{Current, Worker};
+use crate::worker::{Current, OwnTask, Worker};
 
 /// An order of control to a worker.
 pub(crate) enum Order {
@@ -145,42 +145,10 @@ fn run(
         accepting: HashMap::new(),
     };
     runtime.spawn_local(serving.take_orders(orders, stop));
-    runtime.spawn_local(housekeep(Rc::clone(&worker)));
+    runtime.spawn_local(housekeeping::keep(Rc::clone(&worker)));
     // The root future stays asleep: waking it costs a system call (performance, A.2).
     let _ = runtime.block_on(stopped);
     worker.log.flush();
-}
-
-/// Flushes the log, sends spans, and drops stale backend connections.
-async fn housekeep(worker: Rc<Worker>) {
-    const TICK: Duration = Duration::from_millis(200);
-    const REAP_EVERY: u32 = 10;
-    let mut ticks = 0_u32;
-    loop {
-        tokio::time::sleep(TICK).await;
-        worker.log.flush_if_old(Instant::now());
-        trace::tick(&worker);
-        ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(REAP_EVERY) {
-            let current = worker.current();
-            let mut live: Vec<u32> = current
-                .snapshot
-                .upstreams()
-                .flat_map(|upstream| {
-                    upstream
-                        .endpoints()
-                        .iter()
-                        .map(|e| e.id())
-                        .collect::<Vec<_>>()
-                })
-                .collect();
-            live.sort_unstable();
-            let keep = current.limits.idle_upstream_timeout;
-            worker
-                .pool
-                .reap(keep, |endpoint| live.binary_search(&endpoint).is_ok());
-        }
-    }
 }
 
 struct Serving {
@@ -347,7 +315,10 @@ fn no_room(
     if !worker.shared.has_room(current.limits.connections) {
         return Some("L-80");
     }
-    (!worker.shared.may_hold(stream)).then_some("L-93")
+    if !worker.shared.may_hold(stream) {
+        return Some("L-93");
+    }
+    worker.overload.refuses_connections()
 }
 
 fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {
@@ -357,5 +328,9 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {
         return;
     };
     let door = Arc::clone(door);
-    tokio::task::spawn_local(Box::pin(conn::serve(Rc::clone(worker), stream, door)));
+    let own = Rc::<OwnTask>::default();
+    let serving = conn::serve(Rc::clone(worker), stream, door, Rc::clone(&own));
+    let task = tokio::task::spawn_local(Box::pin(serving));
+    // Set once, here.
+    let _ = own.set(task.abort_handle());
 }

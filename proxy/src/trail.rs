@@ -97,6 +97,7 @@ impl Trail {
 
     /// Counts the request in flight until it is over; `false` if there are too many (L-85).
     pub(crate) fn enter(&mut self, measure: Measure) -> bool {
+        self.worker.served.set(self.worker.served.get() + 1);
         self.in_flight.0 = self
             .worker
             .overload
@@ -197,7 +198,11 @@ impl Trail {
                 Termination::Refused
             }
             (Error::ClientGone, _) => Termination::ClientRequest,
-            (Error::ClientTimeout, _) => Termination::ClientTimeout,
+            (Error::ClientTimeout(rule), _) => {
+                self.rule = rule;
+                self.worker.refused(&self.info, rule);
+                Termination::ClientTimeout
+            }
             (Error::EndpointsBusy | Error::Overloaded(_) | Error::BodyTooLarge, _) => {
                 self.refused(error.reason());
                 Termination::Refused
@@ -236,7 +241,14 @@ impl Trail {
         self.termination = match (self.complete, reason) {
             (false, "client-gone") => Termination::ClientRequest,
             (true, "client-gone") => Termination::ClientResponse,
-            (_, "client-timeout") => Termination::ClientTimeout,
+            (_, "L-35" | "L-67" | "L-74") => {
+                self.worker.refused(&self.info, reason);
+                Termination::ClientTimeout
+            }
+            (_, "L-10") => {
+                self.worker.refused(&self.info, reason);
+                Termination::Refused
+            }
             (_, "response-idle" | "response-timeout") => Termination::UpstreamTimeout,
             _ => Termination::UpstreamBody,
         };
@@ -343,12 +355,17 @@ impl Trail {
     }
 }
 
-/// Logs a connection that was refused without a request; `protocol` is what it spoke, if that is
-/// known.
-pub(crate) fn refused_connection(
+/// Logs a connection that was refused without a request.
+pub(crate) fn refused_connection(worker: &Worker, info: &ConnInfo, rule: &'static str) {
+    refused_message(worker, info, "", 0, rule);
+}
+
+/// Logs a message that is no request, because the gate refused it; a status of 0 is none.
+pub(crate) fn refused_message(
     worker: &Worker,
     info: &ConnInfo,
     protocol: &'static str,
+    status: u16,
     rule: &'static str,
 ) {
     let spec = info.door.spec();
@@ -363,6 +380,7 @@ pub(crate) fn refused_connection(
         peer: Some(info.peer),
         sni: sni.map_or(&b""[..], |sni| sni.as_str().as_bytes()),
         protocol,
+        status,
         termination: Termination::Refused,
         rule,
         draining: worker.is_draining(),

@@ -5,25 +5,28 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use adit_route::{CanonicalHost, Role};
 use bytes::BytesMut;
 use http::HeaderValue;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::access_log::WorkerLog;
 use crate::info::ConnInfo;
 use crate::limits::Limits;
 use crate::metrics::OpenConnection;
-use crate::overload::{Handshakes, Measure, Overload, Patience};
+use crate::overload::{Handshakes, Lag, Measure, Overload, Patience};
+use crate::relay::{Cause, RelayEnd};
 use crate::shared::Shared;
 use crate::snapshot::{Door, Snapshot};
 use crate::trace::Spans;
+use crate::trail;
 use crate::upstream::pool::Pool;
 use crate::view::ConnectionView;
 
@@ -38,6 +41,9 @@ pub(crate) struct Worker {
     pub scratch: Scratch,
     pub overload: Arc<Overload>,
     pub handshakes: Rc<Handshakes>,
+    pub lag: Lag,
+    /// Requests and connections so far: whether there is work at all.
+    pub served: Cell<u64>,
     measures: Cell<Measures>,
     /// Copies of requests under way.
     pub copies: Cell<usize>,
@@ -88,6 +94,8 @@ impl Worker {
             scratch: Scratch::default(),
             overload: Arc::clone(shared.metrics.overload()),
             handshakes: Rc::default(),
+            lag: Lag::default(),
+            served: Cell::new(0),
             measures: Cell::new(Measures::new(&snapshot.limits, shared.workers)),
             copies: Cell::new(0),
             spans: Spans::default(),
@@ -132,6 +140,7 @@ impl Worker {
     /// Counts so many refusals by a rule.
     pub(crate) fn refused_times(&self, info: &ConnInfo, rule: &'static str, times: u32) {
         info.door.stats.refused_times(self.index, rule, times);
+        self.shared.metrics.security().refused(info, rule);
         tracing::debug!(rule, times, listener = %info.door.spec().name, client = %info.client, "refused");
     }
 
@@ -152,7 +161,7 @@ impl Worker {
     }
 
     /// Registers a connection for as long as the answer lives.
-    pub(crate) fn enter(self: &Rc<Self>, door: &Arc<Door>) -> Rc<Live> {
+    pub(crate) fn enter(self: &Rc<Self>, door: &Arc<Door>, own: Rc<OwnTask>) -> Rc<Live> {
         let id = self.next_id.get();
         self.next_id.set(id + self.shared.workers as u64);
         let state = Rc::new(LiveState {
@@ -163,6 +172,8 @@ impl Worker {
             waker: RefCell::default(),
             cut: Notify::new(),
             is_cut: Cell::new(false),
+            buffers: RefCell::new(None),
+            own,
             relayed: RefCell::default(),
         });
         self.connections.borrow_mut().insert(id, Rc::clone(&state));
@@ -185,7 +196,7 @@ impl Worker {
     }
 
     /// Runs `see` on every connection.
-    pub(crate) fn each_connection(&self, mut see: impl FnMut(u64, &LiveState)) {
+    pub(crate) fn each_connection(&self, mut see: impl FnMut(u64, &Rc<LiveState>)) {
         for (id, state) in self.connections.borrow().iter() {
             see(*id, state);
         }
@@ -241,6 +252,47 @@ impl Worker {
         views
     }
 
+    /// Sheds what the stage of overload asks for (L-91). Operators keep their connections.
+    pub(crate) fn shed(&self) {
+        if !self.overload.ends_connections() {
+            return;
+        }
+        self.pool.clear();
+        let now = Instant::now();
+        let is_client = |state: &LiveState| {
+            let info = state.info.get();
+            info.is_some_and(|info| info.door.spec().role != Role::Admin)
+        };
+        let mut heavy = Vec::new();
+        self.each_connection(|_, state| {
+            if !is_client(state) {
+                return;
+            }
+            // Who came a moment ago gets at least one answer.
+            if now.duration_since(state.since) >= Self::ONE_ANSWER && !state.closing.get() {
+                state.close();
+            }
+            if self.overload.closes_the_largest() {
+                heavy.push((state.buffered(), Rc::clone(state)));
+            }
+        });
+        heavy.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let most = heavy.len().div_ceil(Self::SHARE_OF_LARGEST);
+        for (_, state) in heavy.iter().take(most) {
+            if let Some(info) = state.info.get() {
+                self.refused(info, "L-91");
+                trail::refused_connection(self, info, "L-91");
+            }
+            state.end();
+        }
+    }
+
+    /// Time after which a connection may be ended for want of memory.
+    const ONE_ANSWER: Duration = Duration::from_secs(1);
+
+    /// At each look, one of so many connections is closed: the largest ones.
+    const SHARE_OF_LARGEST: usize = 20;
+
     /// Ends what is left.
     pub(crate) fn cut_all(&self) {
         self.each_connection(|_, state| state.cut());
@@ -264,6 +316,9 @@ impl Current {
     }
 }
 
+/// The task of a connection, by which it can be ended at any time.
+pub(crate) type OwnTask = OnceCell<AbortHandle>;
+
 /// A connection that is open on this worker.
 pub(crate) struct Live {
     id: u64,
@@ -281,8 +336,17 @@ pub(crate) struct LiveState {
     waker: RefCell<Option<Waker>>,
     cut: Notify,
     is_cut: Cell<bool>,
+    /// What knows how much is buffered for it.
+    buffers: RefCell<Option<Weak<dyn Buffers>>>,
+    own: Rc<OwnTask>,
     /// Upgraded and passed-through streams, which no further request checks.
     relayed: RefCell<Vec<Relayed>>,
+}
+
+/// What holds bytes for a client (L-88).
+pub(crate) trait Buffers {
+    /// How many, at this moment.
+    fn buffered(&self) -> usize;
 }
 
 /// What a stream was let through by.
@@ -303,6 +367,13 @@ impl Live {
         }
     }
 
+    /// Counts a relayed stream that its client did not read (L-74).
+    pub(crate) fn relay_ended(&self, end: RelayEnd) {
+        if let (Cause::Stalled, Some(info)) = (end.cause, self.state.info.get()) {
+            self.worker.refused(info, end.reason());
+        }
+    }
+
     pub(crate) fn worker(&self) -> &Rc<Worker> {
         &self.worker
     }
@@ -310,6 +381,11 @@ impl Live {
     pub(crate) fn set_info(&self, info: &Rc<ConnInfo>) {
         // Told once, when the handshake is over.
         let _ = self.state.info.set(Rc::clone(info));
+    }
+
+    /// Says what holds bytes for this client.
+    pub(crate) fn buffers_in(&self, buffers: Weak<dyn Buffers>) {
+        *self.state.buffers.borrow_mut() = Some(buffers);
     }
 
     pub(crate) fn count_request(&self) {
@@ -345,10 +421,25 @@ impl Live {
 }
 
 impl LiveState {
+    /// Bytes that are buffered for the client, as far as that is known.
+    pub(crate) fn buffered(&self) -> usize {
+        let buffers = self.buffers.borrow();
+        let buffers = buffers.as_ref().and_then(Weak::upgrade);
+        buffers.map_or(0, |buffers| buffers.buffered())
+    }
+
     pub(crate) fn close(&self) {
         self.closing.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
+        }
+    }
+
+    /// Ends it whatever it does: what is relayed in its own way, anything else where it stands.
+    fn end(&self) {
+        self.cut();
+        if let (true, Some(task)) = (self.relayed.borrow().is_empty(), self.own.get()) {
+            task.abort();
         }
     }
 

@@ -111,7 +111,6 @@ async fn start() -> (Proxy, SocketAddr, SocketAddr) {
         metrics: Arc::new(Metrics::new(1)),
         tickets: Arc::new(TicketSecrets::generate(SystemTime::now()).unwrap()),
         admin: Arc::new(Fragile),
-        most_connections: 1000,
         resolver: ResolverOptions::default(),
     };
     let proxy = Proxy::start(options).unwrap();

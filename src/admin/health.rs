@@ -1,9 +1,11 @@
-//! `/readyz`: whether balancers should send clients here, and what is not as it should be.
+//! `/livez`, `/readyz`, `/statusz`: whether it turns, whether balancers should send clients here,
+//! and what is not as it should be.
 //!
 //! Ready is whoever serves. A configuration that was refused, or a certificate that kept its last
 //! good content, is said but changes no status: taking the process out of service would turn a typo
 //! into an outage. Nothing that it depends on makes it fail (O-04).
 
+use adit_proxy::Overload;
 use adit_proxy::http::message::Response;
 use adit_route::FieldList;
 use http::{StatusCode, header};
@@ -13,22 +15,49 @@ use super::clock::rfc3339;
 use super::reply::{self, tame};
 use super::standing::{Phase, Standing};
 
-pub(super) fn readyz(standing: &Standing, headers: &FieldList) -> Response {
+/// Whether every worker turns (S-23). A worker that hangs cannot say so itself; another one, or
+/// nobody, answers.
+pub(super) fn livez(overload: &Overload) -> Response {
+    let silent = overload.silent();
+    if silent.is_empty() {
+        return reply::text(StatusCode::OK, "alive\n");
+    }
+    let silent: Vec<_> = silent.iter().map(ToString::to_string).collect();
+    let text = format!("workers that do not turn any more: {}\n", silent.join(", "));
+    reply::text(StatusCode::SERVICE_UNAVAILABLE, &text)
+}
+
+/// What is not as it should be; nothing here changes the status.
+pub(super) fn statusz(standing: &Standing, overload: &Overload) -> Response {
+    let phase = standing.status.phase.as_str();
+    let mut text = format!("{phase}, generation {}\n", standing.status.generation());
+    for reason in reasons(standing, overload) {
+        text.push_str("degraded: ");
+        text.push_str(reason.trim_end());
+        text.push('\n');
+    }
+    reply::text(StatusCode::OK, &text)
+}
+
+/// Whether balancers should send clients here.
+pub(super) fn readyz(standing: &Standing, overload: &Overload, headers: &FieldList) -> Response {
     let phase = standing.status.phase;
+    let hangs = !overload.silent().is_empty();
     let code = match phase {
-        Phase::Serving => StatusCode::OK,
-        Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Phase::Serving if !hangs => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let reasons = reasons(standing);
+    let reasons = reasons(standing, overload);
     let accepts = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     if accepts.is_some_and(|accepts| accepts.contains("application/json")) {
-        let body = json!({"ready": phase == Phase::Serving, "phase": phase.as_str(),
+        let body = json!({"ready": code == StatusCode::OK, "phase": phase.as_str(),
             "generation": standing.status.generation(), "degraded": reasons});
         return reply::json_with(code, body.to_string());
     }
     let mut body = match phase {
+        Phase::Serving if hangs => "not ready: a worker hangs\n".to_owned(),
         Phase::Serving => "ready\n".to_owned(),
         Phase::Starting | Phase::Draining => format!("not ready: {}\n", phase.as_str()),
     };
@@ -41,7 +70,7 @@ pub(super) fn readyz(standing: &Standing, headers: &FieldList) -> Response {
 }
 
 /// What is not as it should be while it serves.
-pub(super) fn reasons(standing: &Standing) -> Vec<String> {
+pub(super) fn reasons(standing: &Standing, overload: &Overload) -> Vec<String> {
     let status = &standing.status;
     let refused = standing.refused.zip(status.config_error.as_deref());
     let refused = refused.map(|(since, error)| {
@@ -51,7 +80,8 @@ pub(super) fn reasons(standing: &Standing) -> Vec<String> {
         ))
     });
     let others = status.degraded.iter().map(|problem| tame(problem));
-    refused.into_iter().chain(others).collect()
+    let shed = overload.shedding();
+    refused.into_iter().chain(others).chain(shed).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +151,7 @@ mod tests {
                 format!("ready\ndegraded: {refused}\n"),
             ),
         ] {
-            let response = readyz(&standing, &FieldList::new());
+            let response = readyz(&standing, &Overload::new(2), &FieldList::new());
             assert_eq!(response.status, code, "{text}");
             assert_eq!(body(response).await, text);
         }
@@ -132,7 +162,9 @@ mod tests {
         let standing = standing(Phase::Serving, None, &["site.pem expired"]);
         let headers =
             FieldList::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
-        let found: Value = serde_json::from_str(&body(readyz(&standing, &headers)).await).unwrap();
+        let found: Value =
+            serde_json::from_str(&body(readyz(&standing, &Overload::new(2), &headers)).await)
+                .unwrap();
         assert_eq!(
             found,
             json!({"ready": true, "phase": "serving", "generation": 0,

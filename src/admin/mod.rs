@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use adit_proxy::http::message::{Request, Response};
 use adit_proxy::metrics::{Metrics, Reading};
-use adit_proxy::{AdminSurface, ConnectionView};
+use adit_proxy::{AdminSurface, ConnectionView, RefusedHead};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -79,16 +79,21 @@ impl Admin {
         }
         match request.target.path() {
             "/" => page::page(),
-            "/livez" => reply::text(StatusCode::OK, "alive\n"),
-            "/readyz" => health::readyz(&self.status.standing(), &request.headers),
+            "/livez" => health::livez(self.metrics.overload()),
+            "/readyz" => {
+                let standing = self.status.standing();
+                health::readyz(&standing, self.metrics.overload(), &request.headers)
+            }
+            "/statusz" => health::statusz(&self.status.standing(), self.metrics.overload()),
             "/metrics" => self.report(reply::metrics, Sources::metrics).await,
             "/status" => self.report(reply::json, Sources::status).await,
             "/routes" => self.report(reply::json, Sources::routes).await,
             "/limits" => self.report(reply::json, Sources::limits).await,
+            "/refused" => self.report(reply::json, Sources::refused).await,
             "/connections" => self.connections().await,
             _ => reply::text(
                 StatusCode::NOT_FOUND,
-                "not found; there are / /livez /readyz /metrics /status /routes /connections /limits\n",
+                "not found; there are / /livez /readyz /statusz /metrics /status /routes /connections /limits /refused\n",
             ),
         }
     }
@@ -147,7 +152,8 @@ impl Sources {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .observe(&reading);
-        status::report(&self.standing, &reading, rates.as_ref()).to_string()
+        let shed = self.metrics.overload().shedding();
+        status::report(&self.standing, &reading, rates.as_ref(), shed).to_string()
     }
 
     fn routes(&self) -> String {
@@ -167,7 +173,27 @@ impl Sources {
                 "default": limit.default, "source": source})
         };
         let limits: Vec<Value> = limits.into_iter().flatten().map(limit).collect();
-        json!({"limits": limits}).to_string()
+        // What 0 stands for depends on the machine.
+        let overload = self.metrics.overload();
+        let derived = json!({"connections": overload.most_connections(),
+            "memory": overload.memory_limit()});
+        json!({"limits": limits, "derived": derived}).to_string()
+    }
+
+    /// The heads that the gate refused last, and what was attempted so far (O-06, O-07).
+    fn refused(&self) -> String {
+        let security = self.metrics.security();
+        let head = |head: &RefusedHead| {
+            json!({"at": clock::rfc3339(head.at), "rule": head.rule,
+                "listener": &*head.listener, "client": head.client.to_string(),
+                "head": reply::tame(&head.head.escape_ascii().to_string())})
+        };
+        let heads: Vec<Value> = security.heads().iter().map(head).collect();
+        let attempts = security
+            .attempts()
+            .map(|(attempt, count)| (attempt.as_str(), count));
+        let attempts: std::collections::BTreeMap<_, _> = attempts.into();
+        json!({"attempts": attempts, "heads": heads}).to_string()
     }
 }
 

@@ -18,7 +18,13 @@ use super::routes;
 use super::standing::{Standing, Status};
 use super::traffic::Rates;
 
-pub(super) fn report(standing: &Standing, reading: &Reading, rates: Option<&Rates>) -> Value {
+/// `shed` says what overload has taken away.
+pub(super) fn report(
+    standing: &Standing,
+    reading: &Reading,
+    rates: Option<&Rates>,
+    shed: Vec<String>,
+) -> Value {
     let status = &standing.status;
     let now = SystemTime::now();
     let uptime = now.duration_since(reading.started).unwrap_or_default();
@@ -30,7 +36,9 @@ pub(super) fn report(standing: &Standing, reading: &Reading, rates: Option<&Rate
         "generation": status.generation(),
         "published": rfc3339(standing.published),
         "config": config(standing),
-        "degraded": status.degraded.iter().map(|problem| tame(problem)).collect::<Vec<_>>(),
+        "degraded": status.degraded.iter().map(|problem| tame(problem)).chain(shed)
+            .collect::<Vec<_>>(),
+        "overload": overload(reading),
         "window": rates.map(|rates| rates.between.as_secs_f64()),
         "traffic": rates.map(Rates::total),
         "panics": reading.panics,
@@ -40,6 +48,21 @@ pub(super) fn report(standing: &Standing, reading: &Reading, rates: Option<&Rate
         "hosts": snapshot.map(|snapshot| hosts(snapshot, rates)),
         "upstreams": snapshot.map(routes::upstreams),
         "certificates": snapshot.map(|snapshot| certificates(snapshot, now)),
+    })
+}
+
+fn overload(reading: &Reading) -> Value {
+    let now = &reading.overload;
+    let lag = now.lag.iter().max().copied().unwrap_or_default();
+    let stages: HashMap<&str, u8> = now.stages.into();
+    json!({
+        "stages": stages,
+        "requests": now.requests,
+        "handshakes": now.handshakes,
+        "sources": now.sources,
+        "memoryUsed": now.memory_used,
+        "memoryLimit": now.memory_limit,
+        "lagSeconds": lag.as_secs_f64(),
     })
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use adit_proxy::Proxy;
 use adit_proxy::access_log::AccessLog;
 use adit_proxy::listen::Inherited;
-use adit_proxy::metrics::Metrics;
+use adit_proxy::metrics::{CertificateSpan, Metrics};
 use adit_proxy::tls::{CertificateProblem, CertificateSet, TicketSecrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -359,11 +359,14 @@ impl Control {
         self.certificates = certificates;
         self.config = Arc::new(config.clone());
         self.said = None;
-        let expiry = self
-            .certificates
-            .iter()
-            .map(|certificate| (Arc::clone(certificate.name()), certificate.not_after()));
-        self.metrics.set_certificates(expiry.collect());
+        let spans = self.certificates.iter().map(|certificate| CertificateSpan {
+            name: Arc::clone(certificate.name()),
+            since: certificate.not_before(),
+            until: certificate.not_after(),
+        });
+        self.metrics.set_certificates(spans.collect());
+        self.metrics.set_relaxed(loaded.relaxed());
+        self.metrics.set_config_digest(&config.source_digest);
         if let Some(level) = &self.level {
             level.set(config.log.level);
         }

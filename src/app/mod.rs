@@ -198,7 +198,6 @@ async fn start(
         metrics: Arc::clone(&metrics),
         tickets: Arc::clone(&tickets),
         admin: Arc::clone(&admin) as Arc<dyn AdminSurface>,
-        most_connections: most_connections(config),
         resolver: adit_proxy::upstream::resolve::ResolverOptions::default(),
     })
     .map_err(|error| failed("the data plane cannot be started", &error))?;
@@ -250,19 +249,6 @@ fn start_access_log(config: &Config) -> std::io::Result<AccessLog> {
         AccessTarget::File(path) => AccessLogTarget::File(path.clone()),
     };
     AccessLog::start(format, target)
-}
-
-/// L-80: as stated, else what the descriptors allow when each client may need a backend.
-fn most_connections(config: &Config) -> usize {
-    const MOST: u64 = 50_000;
-    const RESERVED: u64 = 512;
-    if config.limits.connections > 0 {
-        return config.limits.connections;
-    }
-    let descriptors = adit_sys::limits::descriptor_limit();
-    usize::try_from((descriptors.saturating_sub(RESERVED) / 2).min(MOST))
-        .unwrap_or(usize::MAX)
-        .max(64)
 }
 
 /// Writes the addresses of the listeners, for whoever started us with port 0.

@@ -48,6 +48,25 @@ pub(crate) struct Loaded {
     pub(crate) saved: Saved,
 }
 
+impl Loaded {
+    /// Settings that give up a protection, each with how often it is written.
+    pub(crate) fn relaxed(&self) -> Vec<(&'static str, usize)> {
+        let relaxed = |part: &str| {
+            let found = self.warnings.iter().filter(|warning| {
+                warning.code == problem::Code::RELAXED && warning.path.contains(part)
+            });
+            found.count()
+        };
+        // The words of metrics are fixed, whatever a path is called.
+        [
+            ("trust_forwarded_everyone", "trustForwarded"),
+            ("backend_tls_insecure", "insecure"),
+        ]
+        .map(|(option, part)| (option, relaxed(part)))
+        .to_vec()
+    }
+}
+
 /// Loads a file, or the files of a directory, with everything that they refer to.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Report> {
     let mut problems = Problems::default();

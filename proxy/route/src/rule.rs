@@ -116,6 +116,8 @@ pub struct Rule {
     pub timeouts: RuleTimeouts,
     /// Largest request body in bytes; `None` is unlimited.
     pub max_body: Option<u64>,
+    /// Whether it is the first to be refused when there is too much to do (L-91, L-92).
+    pub low_priority: bool,
     /// Whether `Upgrade: websocket` passes (D-85).
     pub websocket: bool,
     /// What is done to requests and responses beside; `None` if nothing is.

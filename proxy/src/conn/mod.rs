@@ -34,18 +34,19 @@ use crate::snapshot::{CompiledHost, CompiledUpstream, Door, Snapshot};
 use crate::tls::hello::{HelloError, HelloReader, Progress, alert, alert_record};
 use crate::tls::{ClientIdentity, PolicyId, Selected, Termination};
 use crate::trail;
-use crate::worker::{Live, Worker};
+use crate::worker::{Live, OwnTask, Worker};
 
 use relaying::Relaying;
 
 /// Serves one accepted connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>) {
+pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>, own: Rc<OwnTask>) {
     let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
         return;
     };
     let limits = worker.limits();
     listen::tune(&tcp, limits.tcp_keep_alive);
-    let live = worker.enter(&door);
+    let live = worker.enter(&door, own);
+    worker.served.set(worker.served.get() + 1);
     let mut connection = Connection {
         info: ConnInfo::new(door, peer, local),
         tcp,
@@ -467,7 +468,7 @@ impl Connection {
 /// Counts and logs a connection that is refused before it asked for anything (O-01).
 fn refused(worker: &Worker, info: &ConnInfo, rule: &'static str) {
     worker.refused(info, rule);
-    trail::refused_connection(worker, info, "", rule);
+    trail::refused_connection(worker, info, rule);
 }
 
 /// What the name in the ClientHello leads to. A function of its arguments: `explain` asks it too.

@@ -68,12 +68,16 @@ impl Relaying {
             buffer: limits.relay_buffer,
             idle: spec.timeouts.idle.unwrap_or(limits.tunnel_idle_timeout),
             half_close: limits.half_close_timeout,
+            stall: limits.write_timeout,
         };
         let counters = RelayCounters::default();
         let end = tokio::select! {
             end = relay(client, backend, prefix, Bytes::new(), &options, &counters) => end.reason(),
             () = self.live.cut() => "shutdown",
         };
+        if end == "L-74" {
+            self.worker.refused(&self.info, end);
+        }
         route.relayed(self.worker.index, counters.up.get(), counters.down.get());
         self.log(compiled, Some(&place), started, &counters, end);
     }

@@ -5,7 +5,7 @@
 //! connection (D-01, D-02).
 
 use std::future::poll_fn;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::http::{handle, reply};
 use crate::info::ConnInfo;
 use crate::io::Stream;
 use crate::limits::Limits;
-use crate::trail::Trail;
+use crate::trail::{Trail, refused_message};
 use crate::worker::{Live, Worker};
 
 /// Serves a connection to its end. `input` is what was read of it already.
@@ -42,6 +42,8 @@ pub(crate) async fn serve(stream: Stream, input: BytesMut, info: Rc<ConnInfo>, l
         worker,
         served: 0,
     };
+    let wire: Weak<Wire> = Rc::downgrade(&connection.wire);
+    connection.live.buffers_in(wire);
     while let Some(next) = connection.turn().await {
         if let Next::Upgrade(response) = next {
             connection.upgrade(*response).await;
@@ -97,6 +99,7 @@ impl ServerConnection {
                 return None;
             }
             Err(NoHead::Violation(violation)) => {
+                self.keep_head(violation, &self.wire.input.borrow());
                 self.refuse(violation, &limits).await;
                 return None;
             }
@@ -109,6 +112,7 @@ impl ServerConnection {
         let accepted = match parsed {
             Ok(accepted) => accepted,
             Err(violation) => {
+                self.keep_head(violation, &head);
                 self.refuse(violation, &limits).await;
                 return None;
             }
@@ -149,7 +153,13 @@ impl ServerConnection {
                         .arm_read((limits.drain_timeout / 4).min(LEAVE_WITHIN));
                 }
                 Err(WireError::Timeout) if !idle => return Err(NoHead::Slow),
-                Err(_) => return Err(NoHead::Quiet),
+                Err(error) => {
+                    let silent = matches!(error, WireError::Timeout) && self.served == 0;
+                    if silent && !leaving {
+                        self.count_refusal(0, "L-61");
+                    }
+                    return Err(NoHead::Quiet);
+                }
             }
         }
     }
@@ -215,6 +225,7 @@ impl ServerConnection {
         // What the client may have sent for the other protocol belongs to nobody (D-87).
         persistent &= !asked_to_switch;
         persistent &= self.served < limits.requests_per_connection && !self.live.is_closing();
+        persistent &= !self.worker.overload.ends_connections();
         trail.answered(response.status);
         let mut writing = Writing {
             version_10,
@@ -230,7 +241,7 @@ impl ServerConnection {
         if let Err(error) = written {
             trail.end(error.reason());
             // What a client does not take would stay in the kernel for minutes (L-74).
-            let stalled = matches!(error, Error::ClientTimeout);
+            let stalled = matches!(error, Error::ClientTimeout(_));
             if stalled || writing.must_reset() {
                 self.wire.with_stream(Stream::reset_on_close);
             }
@@ -265,6 +276,10 @@ impl ServerConnection {
                 match poll_fn(|cx| self.wire.poll_body(cx, limits)).await {
                     Ok(Piece::Data(data)) => taken += data.len(),
                     Ok(Piece::End(_)) => return true,
+                    Err(WireError::Violation(violation)) => {
+                        self.count_refusal(0, violation.rule());
+                        return false;
+                    }
                     Ok(Piece::NeedMore) | Err(_) => return false,
                 }
             }
@@ -276,9 +291,21 @@ impl ServerConnection {
         read.unwrap_or(false)
     }
 
+    /// Counts and logs what is no request; a status of 0 says that nothing was answered (O-01).
+    fn count_refusal(&self, status: u16, rule: &'static str) {
+        self.worker.refused(&self.info, rule);
+        refused_message(&self.worker, &self.info, "HTTP/1.1", status, rule);
+    }
+
+    /// Keeps what was refused for a look (O-07).
+    fn keep_head(&self, violation: Violation, head: &[u8]) {
+        let security = self.worker.shared.metrics.security();
+        security.keep_head(&self.info, violation.rule(), head);
+    }
+
     /// Answers a violation in fixed words and closes.
     async fn refuse(&self, violation: Violation, limits: &Limits) {
-        self.worker.refused(&self.info, violation.rule());
+        self.count_refusal(violation.status().as_u16(), violation.rule());
         let mut out = BytesMut::new();
         encode::response_head(
             &mut out,
@@ -375,7 +402,7 @@ impl ServerConnection {
         self.wire
             .write(out, data)
             .await
-            .map_err(|error| Error::from_client(&error))
+            .map_err(|error| Error::from_writing(&error))
     }
 
     /// Joins the two ends of an upgrade.

@@ -21,6 +21,7 @@ use super::violation::Violation;
 use crate::deadline::Deadline;
 use crate::io::Stream;
 use crate::limits::Limits;
+use crate::worker::Buffers;
 
 /// A connection with its unread input.
 #[derive(Debug)]
@@ -39,6 +40,15 @@ pub(crate) struct Wire {
     waiting: Cell<bool>,
     /// Whether the peer has ended its side.
     ended: Cell<bool>,
+    /// What the peer did not take yet of the last write.
+    unsent: Cell<usize>,
+}
+
+impl Buffers for Wire {
+    fn buffered(&self) -> usize {
+        let input = self.input.try_borrow();
+        input.map_or(0, |input| input.capacity()) + self.unsent.get()
+    }
 }
 
 /// Why reading or writing stopped.
@@ -82,6 +92,7 @@ impl Wire {
             idle: Cell::new(idle),
             waiting: Cell::new(false),
             ended: Cell::new(false),
+            unsent: Cell::new(0),
         }
     }
 
@@ -226,7 +237,10 @@ impl Wire {
         let mut left = usize::MAX;
         poll_fn(|cx| match self.poll_write(cx, out, &mut data) {
             Poll::Pending => self.poll_stalled(cx, &mut left, out.len() + data.len()),
-            Poll::Ready(written) => Poll::Ready(written.map_err(WireError::from)),
+            Poll::Ready(written) => {
+                self.unsent.set(0);
+                Poll::Ready(written.map_err(WireError::from))
+            }
         })
         .await
     }
@@ -239,6 +253,7 @@ impl Wire {
         left: &mut usize,
         now_left: usize,
     ) -> Poll<Result<(), WireError>> {
+        self.unsent.set(now_left);
         let mut deadline = self.write_deadline.borrow_mut();
         if now_left < *left {
             *left = now_left;

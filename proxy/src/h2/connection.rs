@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -20,7 +20,8 @@ use crate::deadline::Deadline;
 use crate::info::ConnInfo;
 use crate::io::Stream;
 use crate::limits::Limits;
-use crate::worker::{Live, Worker};
+use crate::trail::refused_message;
+use crate::worker::{Buffers, Live, Worker};
 
 /// A connection of a client.
 pub(super) struct ServerConnection {
@@ -68,23 +69,27 @@ impl ServerConnection {
         let meter = Rc::new(RefCell::new(Meter::new(Peer::Client, secure, &limits)));
         let stream = Rc::new(RefCell::new(stream));
         let metered = Metered::new(Rc::clone(&stream), Rc::clone(&meter));
-        let handshake = builder(&limits).handshake::<_, Bytes>(metered);
+        let streams = worker.overload.streams(limits.concurrent_streams);
+        let handshake = builder(&limits, streams).handshake::<_, Bytes>(metered);
         let mut connection = match tokio::time::timeout(limits.handshake_timeout, handshake).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 if !error.is_io() {
-                    worker.refused(info, Rule::Library.id());
+                    refused(worker, info, Rule::Library.id());
                     part(stream, NO_HTTP2, &limits).await;
                 }
                 return None;
             }
             Err(_) => {
-                worker.refused(info, "L-62");
+                refused(worker, info, "L-62");
                 return None;
             }
         };
         let mut idle = Deadline::default();
         idle.arm(limits.idle_streams_timeout);
+        let places = Rc::<Places>::default();
+        let of_streams: Weak<Places> = Rc::downgrade(&places);
+        live.buffers_in(of_streams);
         Some(Self {
             pings: connection.ping_pong().map(Pings::new),
             connection,
@@ -94,7 +99,7 @@ impl ServerConnection {
                 worker: Rc::clone(worker),
                 info: Rc::clone(info),
             },
-            places: Rc::default(),
+            places,
             waiting: VecDeque::new(),
             idle,
             block: Watch::default(),
@@ -167,7 +172,7 @@ impl ServerConnection {
             self.waiting.push_back(accepted);
         } else {
             let (_, mut respond) = accepted;
-            self.teller.worker.refused(&self.teller.info, "L-30");
+            refused(&self.teller.worker, &self.teller.info, "L-30");
             respond.send_reset(Reason::REFUSED_STREAM);
         }
         None
@@ -228,7 +233,7 @@ impl ServerConnection {
             .poll(standing.shut, http2.connection_stall_timeout, cx);
         for (lasted, rule) in [(block, "L-39"), (shut, "L-35")] {
             if lasted.is_ready() {
-                self.teller.worker.refused(&self.teller.info, rule);
+                refused(&self.teller.worker, &self.teller.info, rule);
                 return self.stop();
             }
         }
@@ -294,21 +299,35 @@ async fn part(stream: Rc<RefCell<Stream>>, last: &[u8], limits: &Limits) {
     let _ = tokio::time::timeout(limits.linger_time, Box::pin(parting)).await;
 }
 
-fn builder(limits: &Limits) -> h2::server::Builder {
+fn builder(limits: &Limits, streams: u32) -> h2::server::Builder {
     /// What the library itself allows; the meter, which forgives in time, is stricter (L-28).
     const RESETS: usize = 1024;
     let mut builder = h2::server::Builder::new();
     builder
-        .max_concurrent_streams(limits.concurrent_streams)
+        .max_concurrent_streams(streams)
         .initial_window_size(limits.stream_window)
         .initial_connection_window_size(limits.connection_window)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_send_buffer_size(limits.stream_send_buffer)
+        .max_send_buffer_size(share_of_buffer(limits))
         .max_local_error_reset_streams(Some(limits.local_resets.max(RESETS)))
         .max_pending_accept_reset_streams(limits.pending_resets)
         .data_frame_budget(limits.http2.small_data_overhead)
         .enable_connect_protocol();
     builder
+}
+
+/// What of a stream may wait for a client that reads slowly: its share of what may wait for the
+/// client at all, so that the sum holds whatever the streams do (L-26, L-88).
+fn share_of_buffer(limits: &Limits) -> usize {
+    const LEAST: usize = 1024;
+    let share = limits.connection_buffer / (limits.concurrent_streams as usize).max(1);
+    limits.stream_send_buffer.min(share.max(LEAST))
+}
+
+/// Counts and logs what is no request (O-01).
+fn refused(worker: &Worker, info: &ConnInfo, rule: &'static str) {
+    worker.refused(info, rule);
+    refused_message(worker, info, "HTTP/2.0", 0, rule);
 }
 
 /// Counts at the door what the meter found.
@@ -325,6 +344,7 @@ impl Teller for DoorTeller {
 
     fn breached(&self, rule: Rule, count: u32) {
         self.worker.refused_times(&self.info, rule.id(), count);
+        refused_message(&self.worker, &self.info, "HTTP/2.0", 0, rule.id());
     }
 }
 
@@ -333,6 +353,14 @@ impl Teller for DoorTeller {
 struct Places {
     taken: Cell<u32>,
     waiter: RefCell<Option<Waker>>,
+}
+
+/// Streams as a measure of what a connection keeps in memory.
+impl Buffers for Places {
+    fn buffered(&self) -> usize {
+        const EACH: usize = 16 * 1024;
+        self.taken.get() as usize * EACH
+    }
 }
 
 /// One of them.

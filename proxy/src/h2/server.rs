@@ -23,7 +23,7 @@ use crate::http::{forward, handle, headers, reply};
 use crate::info::ConnInfo;
 use crate::io::Stream;
 use crate::limits::Limits;
-use crate::trail::Trail;
+use crate::trail::{Trail, refused_message};
 use crate::worker::{Live, Worker};
 
 /// Serves a connection to its end.
@@ -106,11 +106,20 @@ impl ServerStream {
             Refusal::Malformed(violation) => {
                 self.worker.refused(&self.info, violation.rule());
                 self.meter.borrow_mut().malformed();
+                refused_message(&self.worker, &self.info, "HTTP/2.0", 0, violation.rule());
                 respond.send_reset(Reason::PROTOCOL_ERROR);
             }
             Refusal::Refused(violation) => {
                 self.worker.refused(&self.info, violation.rule());
                 self.meter.borrow_mut().refused();
+                let status = violation.status().as_u16();
+                refused_message(
+                    &self.worker,
+                    &self.info,
+                    "HTTP/2.0",
+                    status,
+                    violation.rule(),
+                );
                 let mut response = http::Response::new(());
                 *response.status_mut() = violation.status();
                 let _ = respond.send_response(response, true);
@@ -155,9 +164,6 @@ impl ServerStream {
         if let Err(error) = &sent
             && !matches!(error, Error::ClientGone)
         {
-            if matches!(error, Error::ClientTimeout) {
-                self.worker.refused(&self.info, "L-35");
-            }
             // The client must be able to tell (D-92).
             send.send_reset(Reason::INTERNAL_ERROR);
         }
@@ -254,7 +260,10 @@ async fn send_all(
         if send.capacity() == 0 {
             stall.begin(limits);
             poll_fn(|cx| match poll_window(send, cx) {
-                Poll::Pending => stall.deadline.poll(cx).map(|()| Err(Error::ClientTimeout)),
+                Poll::Pending => stall
+                    .deadline
+                    .poll(cx)
+                    .map(|()| Err(Error::ClientTimeout("L-35"))),
                 ready @ Poll::Ready(_) => ready,
             })
             .await?;

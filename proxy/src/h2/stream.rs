@@ -132,7 +132,7 @@ impl StreamBody {
         }
         self.deadline.poll(cx).map(|()| {
             Some(Err(match self.side {
-                Side::Client => Error::ClientTimeout,
+                Side::Client => Error::ClientTimeout("L-67"),
                 Side::Backend | Side::Us => Error::ResponseIdle,
             }))
         })

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::h1::{IncomingBody, ResponseBody};
 use crate::h2::StreamBody;
+use crate::http::progress::{Floor, Progress};
 use crate::http::upgrade::Upgraded;
+use crate::limits::Limits;
 use crate::policy::{Pace, Place};
 use crate::upstream::InFlight;
 
@@ -31,6 +33,9 @@ pub struct Body {
     held: Held,
     /// How fast it may be read.
     pace: Option<Box<Pace>>,
+    /// Where it stands how fast it must come (L-67), and how it comes once we had to wait for it.
+    demand: Option<Rc<Limits>>,
+    progress: Option<Box<Progress>>,
 }
 
 /// What a response keeps busy up to its end.
@@ -87,6 +92,8 @@ impl Body {
             taken: 0,
             told: None,
             held: Held::default(),
+            demand: None,
+            progress: None,
             pace: None,
         }
     }
@@ -141,6 +148,11 @@ impl Body {
     /// Length, if it is known before the end.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Demands that it comes so fast.
+    pub(crate) fn demand(&mut self, limits: &Rc<Limits>) {
+        self.demand = (limits.body_rate > 0).then(|| Rc::clone(limits));
     }
 
     /// Refuses more than this many bytes.
@@ -231,11 +243,20 @@ impl Body {
         let mut frame = match &mut self.source {
             Source::Empty | Source::Upgraded(_) => None,
             Source::Full(bytes) => Some(Ok(Frame::Data(std::mem::take(bytes)))),
-            Source::Incoming(body) => ready!(body.poll_frame(cx)),
+            Source::Incoming(body) => match body.poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return self.poll_too_slow(cx),
+            },
             Source::Response(body) => ready!(body.poll_frame(cx)),
-            Source::Stream(body) => ready!(body.poll_frame(cx)),
+            Source::Stream(body) => match body.poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return self.poll_too_slow(cx),
+            },
             Source::Filtered(frames) => ready!(frames.poll_frame(cx)),
         };
+        if let (Some(progress), Some(Ok(Frame::Data(data)))) = (&mut self.progress, &frame) {
+            progress.came(data.len());
+        }
         match &mut frame {
             Some(Ok(Frame::Data(data))) => {
                 self.taken += data.len() as u64;
@@ -259,6 +280,18 @@ impl Body {
             }
         }
         Poll::Ready(frame)
+    }
+
+    /// Waits for the client, but not for one that is too slow.
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let Some(limits) = &self.demand else {
+            return Poll::Pending;
+        };
+        let new = || Box::new(Progress::new(Floor::new(limits)));
+        let progress = self.progress.get_or_insert_with(new);
+        ready!(progress.poll_too_slow(cx));
+        self.source = Source::Empty;
+        Poll::Ready(Some(Err(Error::ClientTimeout("L-67"))))
     }
 
     /// The next piece; `None` after the end.

@@ -130,13 +130,17 @@ pub(crate) async fn send(
         let started = Instant::now();
         let result = attempt.send(&place, request, Some(&mut *trail)).await;
         report(worker, compiled, &place, &result, started);
-        if repeat.again(&result, started) && worker.retries.retry() {
-            // Where one idle connection was stale, the others probably are.
-            fresh = true;
-            tried.push(place.endpoint().id());
-            compiled.upstream.stats().retried(worker.index);
-            repeat.restore(request);
-            continue;
+        if repeat.again(&result, started) {
+            let stats = compiled.upstream.stats();
+            if worker.retries.retry() {
+                // Where one idle connection was stale, the others probably are.
+                fresh = true;
+                tried.push(place.endpoint().id());
+                stats.retried(worker.index);
+                repeat.restore(request);
+                continue;
+            }
+            stats.retry_denied(worker.index);
         }
         let mut response = result?;
         response.body.carry(place);
@@ -489,6 +493,7 @@ pub(crate) async fn join(live: &Live, client: Upgraded, backend: Upgraded) {
         buffer: limits.relay_buffer,
         idle: backend.idle.unwrap_or(limits.tunnel_idle_timeout),
         half_close: limits.half_close_timeout,
+        stall: limits.write_timeout,
     };
     let counters = RelayCounters::default();
     let relaying = relay(
@@ -500,7 +505,7 @@ pub(crate) async fn join(live: &Live, client: Upgraded, backend: Upgraded) {
         &counters,
     );
     tokio::select! {
-        _ = relaying => {}
+        end = relaying => live.relay_ended(end),
         () = live.cut() => {}
     }
 }

@@ -21,6 +21,7 @@ use crate::http::message::{Request, Response, Upgrade};
 use crate::http::{forward, reply};
 use crate::info::{ConnInfo, TlsInfo, address_text};
 use crate::policy;
+use crate::security::Attempt;
 use crate::snapshot::{CompiledAction, CompiledHost, CompiledRoute, Snapshot};
 use crate::tls::ClientIdentity;
 use crate::trail::Trail;
@@ -57,6 +58,7 @@ pub(crate) async fn handle(
     let route = match decide(&current.snapshot, info, role, &request) {
         Ok(route) => route,
         Err(unserved) => {
+            tell_of_hidden(unserved, worker, &current, info, &request);
             let page = certificate_page(&current.snapshot, role, &request, unserved);
             let mut response = answer(unserved, &request, trail);
             if let Some(page) = page {
@@ -67,6 +69,14 @@ pub(crate) async fn handle(
         }
     };
     trail.routed(&route);
+    if route.low_priority
+        && let Some(rule) = worker.overload.refuses_low_priority()
+    {
+        return fail(&Error::Overloaded(rule), trail);
+    }
+    if !request.body.is_empty() && request.upgrade.is_none() && !is_grpc(&request) {
+        request.body.demand(&current.limits);
+    }
     let admitted = check_route(&route, &mut request);
     let serving = Serving {
         worker,
@@ -88,6 +98,28 @@ pub(crate) async fn handle(
         }
     }
     act(serving, &mut request, trail).await
+}
+
+/// A stream of messages, which come when there is something to say.
+fn is_grpc(request: &Request) -> bool {
+    let kind = request.headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whoever asks for a host that exists and is not for it knows more than it should (O-06).
+fn tell_of_hidden(
+    unserved: Unserved,
+    worker: &Worker,
+    current: &Current,
+    info: &ConnInfo,
+    request: &Request,
+) {
+    let hidden = matches!(unserved, Unserved::Refused(Refusal::UnknownHost, _))
+        && current.snapshot.table.host(request.host.as_str()).is_some();
+    if hidden {
+        let security = worker.shared.metrics.security();
+        security.tell(Attempt::Exposure, info, Refusal::UnknownHost.rule());
+    }
 }
 
 /// Who serves what to whom.
@@ -144,7 +176,7 @@ pub(crate) fn fail(error: &Error, trail: &mut Trail) -> Response {
     trail.failed(error);
     if matches!(
         error,
-        Error::Request(_) | Error::ClientTimeout | Error::BodyTooLarge
+        Error::Request(_) | Error::ClientTimeout(_) | Error::BodyTooLarge
     ) {
         trail.close();
     }

@@ -10,6 +10,7 @@ pub(crate) mod forward;
 pub(crate) mod handle;
 pub(crate) mod headers;
 pub mod message;
+pub(crate) mod progress;
 mod repeat;
 pub(crate) mod reply;
 pub(crate) mod spool;

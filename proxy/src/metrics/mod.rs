@@ -17,6 +17,9 @@ mod shard;
 pub use family::SERIES_LIMIT;
 pub use histogram::{BOUNDS_MICROS, Histogram, HistogramReading};
 pub use listener::{Handshake, HandshakeVersion, ListenerReading, ListenerStats, OpenConnection};
-pub use registry::{ConfigState, EndpointReading, Metrics, Reading, UpstreamReading};
+pub use registry::{
+    CertificateReading, CertificateSpan, ConfigState, EndpointReading, Metrics, Reading,
+    UpstreamReading,
+};
 pub use route::{CODE_CLASSES, RouteReading, RouteStats};
 pub use shard::{Counter, PerWorker};

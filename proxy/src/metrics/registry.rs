@@ -16,6 +16,8 @@ use super::route::{RouteReading, RouteStats};
 use super::shard::{Counter, PerWorker};
 use crate::access_log::AccessLog;
 use crate::overload::{Overload, OverloadReading};
+use crate::security::{Attempt, Security};
+use crate::upstream::pool::PoolReading;
 use crate::upstream::stats::{EndpointStats, UpstreamStats};
 use crate::upstream::{FailureKind, Upstream};
 
@@ -28,17 +30,22 @@ pub struct Metrics {
     listeners: Family<ListenerStats>,
     generation: AtomicU64,
     config: Mutex<ConfigState>,
-    certificates: Mutex<Vec<(Arc<str>, SystemTime)>>,
+    certificates: Mutex<Vec<CertificateSpan>>,
     upstreams: Mutex<Vec<Weak<Upstream>>>,
     shards: PerWorker<WorkerShard>,
     access_log: OnceLock<AccessLog>,
     overload: Arc<Overload>,
+    security: Arc<Security>,
+    relaxed: Mutex<Vec<(&'static str, usize)>>,
+    digest: Mutex<String>,
 }
 
 #[derive(Debug, Default)]
 struct WorkerShard {
     panics: Counter,
     foreign_tunnel: Counter,
+    /// What the worker's pool said last.
+    pool: [AtomicU64; 3],
 }
 
 /// What is known of the configuration that is served.
@@ -67,6 +74,9 @@ impl Metrics {
             shards: PerWorker::new(workers),
             access_log: OnceLock::new(),
             overload: Arc::new(Overload::new(workers)),
+            security: Arc::default(),
+            relaxed: Mutex::default(),
+            digest: Mutex::default(),
         }
     }
 
@@ -114,7 +124,7 @@ impl Metrics {
     }
 
     /// The certificates in use and when they expire.
-    pub fn set_certificates(&self, certificates: Vec<(Arc<str>, SystemTime)>) {
+    pub fn set_certificates(&self, certificates: Vec<CertificateSpan>) {
         *lock(&self.certificates) = certificates;
     }
 
@@ -139,9 +149,36 @@ impl Metrics {
         &self.overload
     }
 
+    /// Attempts at what is refused, and the heads that were refused last.
+    pub fn security(&self) -> &Arc<Security> {
+        &self.security
+    }
+
+    /// Settings in force that give up a protection, and how often each stands in the configuration.
+    pub fn set_relaxed(&self, relaxed: Vec<(&'static str, usize)>) {
+        *lock(&self.relaxed) = relaxed;
+    }
+
+    /// What the pool of a worker holds and has done.
+    pub(crate) fn pool(&self, worker: usize, reading: PoolReading) {
+        let said = [reading.open, reading.reused, reading.discarded];
+        for (kept, value) in self.shards.of(worker).pool.iter().zip(said) {
+            kept.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Digest of the configuration that is served.
+    pub fn set_config_digest(&self, digest: &str) {
+        digest.clone_into(&mut lock(&self.digest));
+    }
+
     /// Everything at one moment. Two readings subtract: see the `since` of their parts.
     pub fn read(&self) -> Reading {
-        let expiry = |(name, at): &(Arc<str>, SystemTime)| (Arc::clone(name), seconds_until(*at));
+        let span = |span: &CertificateSpan| CertificateReading {
+            name: Arc::clone(&span.name),
+            left: seconds_until(span.until),
+            lifetime: span.until.duration_since(span.since).unwrap_or_default(),
+        };
         Reading {
             at: Instant::now(),
             started: self.started,
@@ -154,11 +191,19 @@ impl Metrics {
                 .map(|listener| listener.read())
                 .collect(),
             upstreams: self.read_upstreams(),
-            certificates: lock(&self.certificates).iter().map(expiry).collect(),
+            certificates: lock(&self.certificates).iter().map(span).collect(),
             panics: self.shards.sum(|shard| shard.panics.value()),
             foreign_tunnel: self.shards.sum(|shard| shard.foreign_tunnel.value()),
             access_log_dropped: self.access_log.get().map_or(0, AccessLog::dropped),
             overload: self.overload.read(),
+            attempts: self.security.attempts().to_vec(),
+            relaxed: lock(&self.relaxed).clone(),
+            digest: lock(&self.digest).clone(),
+            pool: [0, 1, 2].map(|index| {
+                let value = |kept: &AtomicU64| kept.load(Ordering::Relaxed);
+                self.shards
+                    .sum(|shard| shard.pool.get(index).map_or(0, value))
+            }),
         }
     }
 
@@ -216,6 +261,28 @@ fn seconds_until(at: SystemTime) -> i64 {
     }
 }
 
+/// A certificate in use, and when it is valid.
+#[derive(Clone, Debug)]
+pub struct CertificateSpan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// From when.
+    pub since: SystemTime,
+    /// Until when.
+    pub until: SystemTime,
+}
+
+/// A certificate at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateReading {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Seconds until it expires; negative once it has.
+    pub left: i64,
+    /// Its whole life.
+    pub lifetime: Duration,
+}
+
 /// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -231,8 +298,8 @@ pub struct Reading {
     pub listeners: Vec<ListenerReading>,
     /// Every upstream.
     pub upstreams: Vec<UpstreamReading>,
-    /// Certificates and the seconds that they are still valid.
-    pub certificates: Vec<(Arc<str>, i64)>,
+    /// The certificates in use.
+    pub certificates: Vec<CertificateReading>,
     /// Panics that cost a connection.
     pub panics: u64,
     /// Requests with the marks of a foreign tunnel on LAN doors.
@@ -241,6 +308,14 @@ pub struct Reading {
     pub access_log_dropped: u64,
     /// What all clients together have taken.
     pub overload: OverloadReading,
+    /// Attempts at what is refused, by kind.
+    pub attempts: Vec<(Attempt, u64)>,
+    /// Settings that give up a protection.
+    pub relaxed: Vec<(&'static str, usize)>,
+    /// Digest of the configuration that is served.
+    pub digest: String,
+    /// Backend connections that are kept, were used again, and were dropped unused.
+    pub pool: [u64; 3],
 }
 
 impl Reading {
@@ -285,6 +360,10 @@ pub struct UpstreamReading {
     pub retries: u64,
     /// Copies and spans that were given up.
     pub drops: u64,
+    /// Further attempts that the budget did not allow.
+    pub retries_denied: u64,
+    /// Requests that wait for a place (L-86).
+    pub queued: usize,
     /// Ejections.
     pub ejections: u64,
     /// Breaches of HTTP/2's limits by its backends, in the order of the ids.
@@ -313,6 +392,8 @@ impl UpstreamReading {
         self.connect = stats.connect_times();
         self.retries = stats.retries();
         self.drops = stats.drops();
+        self.retries_denied = stats.retries_denied();
+        self.queued = stats.queue().waiting();
         self.ejections = stats.ejections();
         self.refused = stats.refusals();
         self.dns_stale = stats.dns_stale();

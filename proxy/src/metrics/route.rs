@@ -107,6 +107,7 @@ impl RouteStats {
             host: self.host.clone(),
             route: self.route.clone(),
             classes,
+            queued: self.places.queue().waiting() as u64,
             active: self.shards.sum(|shard| shard.stock.taken() as u64),
             bytes_in: self.shards.sum(|shard| shard.bytes_in.value()),
             bytes_out: self.shards.sum(|shard| shard.bytes_out.value()),
@@ -126,6 +127,8 @@ pub struct RouteReading {
     pub classes: [u64; CODE_CLASSES.len()],
     /// Requests in flight.
     pub active: u64,
+    /// Requests that wait for a place (L-86).
+    pub queued: u64,
     /// Bytes from clients.
     pub bytes_in: u64,
     /// Bytes to clients.

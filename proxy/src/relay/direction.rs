@@ -174,7 +174,8 @@ impl Direction {
         }
     }
 
-    fn holds_bytes(&self) -> bool {
+    /// Whether something waits for the sink.
+    pub(super) fn holds_bytes(&self) -> bool {
         !self.prefix.is_empty()
             || self.written < self.buffer.len()
             || self.pipe.as_ref().is_some_and(|pipe| !pipe.is_empty())

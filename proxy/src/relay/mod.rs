@@ -2,7 +2,7 @@
 //!
 //! One future owns both sides and one timer. The end of one side is passed on as the end of the
 //! other after everything before it (TL-25), a broken side breaks the other, and silence ends both
-//! (L-72, L-73). What must stay true: no byte is lost, doubled or reordered, whether it was copied
+//! (L-72, L-73), and so does a client that does not read (L-74). What must stay true: no byte is lost, doubled or reordered, whether it was copied
 //! or spliced, and an idle connection holds neither a buffer nor a pipe.
 
 mod direction;
@@ -45,6 +45,8 @@ pub struct RelayOptions {
     pub buffer: usize,
     /// L-72: no byte either way for so long.
     pub idle: Duration,
+    /// L-74: how long the client may take nothing of what is there for it.
+    pub stall: Duration,
     /// L-73: the same, once a side has ended. It is a time of silence and not a deadline, so a long
     /// answer to a client that has said all it had to say is not cut.
     pub half_close: Duration,
@@ -83,6 +85,8 @@ pub enum Cause {
     Idle,
     /// No byte for the shorter time after one side had ended (L-73).
     HalfClosed,
+    /// The client took nothing of what was there for it (L-74).
+    Stalled,
 }
 
 /// The end of a relay, for the access log.
@@ -106,6 +110,7 @@ impl RelayEnd {
             (Cause::Failed(_), _) => "client-failed",
             (Cause::Idle, _) => "idle",
             (Cause::HalfClosed, _) => "half-closed",
+            (Cause::Stalled, _) => "L-74",
         }
     }
 }
@@ -134,6 +139,7 @@ where
         broken: None,
         last_activity: now,
         last_look: now,
+        stuck: None,
         options,
         counters,
     };
@@ -151,6 +157,8 @@ struct Relay<'a, A, B> {
     /// A side that no longer takes bytes, while what it sent is still being delivered.
     broken: Option<RelayEnd>,
     last_activity: Instant,
+    /// While there are bytes that the client does not take: how many it took before, and since when.
+    stuck: Option<(u64, Instant)>,
     /// When it was last asked whether the pipes are still of use.
     last_look: Instant,
     options: &'a RelayOptions,
@@ -182,12 +190,21 @@ where
         if moved {
             self.last_activity = Instant::now();
         }
+        self.look_at_client();
         let due = self.due();
         if due < timer.deadline() {
             timer.as_mut().reset(due);
         }
         while timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            if self.stall_ends().is_some_and(|end| end <= now) {
+                self.reset_other(Side::Client);
+                self.reset_other(Side::Backend);
+                return Poll::Ready(RelayEnd {
+                    by: Side::Client,
+                    cause: Cause::Stalled,
+                });
+            }
             if self.silence_ends() <= now {
                 return Poll::Ready(self.give_up(cx));
             }
@@ -283,10 +300,31 @@ where
         after(self.last_activity, patience)
     }
 
+    /// Notes whether the client takes what there is for it.
+    fn look_at_client(&mut self) {
+        if !self.down.holds_bytes() {
+            self.stuck = None;
+            return;
+        }
+        let taken = self.counters.down.get();
+        if self.stuck.is_none_or(|(before, _)| before != taken) {
+            self.stuck = Some((taken, Instant::now()));
+        }
+    }
+
+    /// When the client has taken nothing for too long (L-74).
+    fn stall_ends(&self) -> Option<Instant> {
+        self.stuck
+            .map(|(_, since)| after(since, self.options.stall))
+    }
+
     /// When the timer must wake us at the latest. Activity only makes this later, so the timer is
     /// left alone until it fires and then set again.
     fn due(&self) -> Instant {
         let silence = self.silence_ends();
+        let silence = self
+            .stall_ends()
+            .map_or(silence, |stall| stall.min(silence));
         if self.up.has_pipe() || self.down.has_pipe() {
             silence.min(after(self.last_activity.max(self.last_look), PIPE_PATIENCE))
         } else {

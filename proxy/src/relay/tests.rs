@@ -14,6 +14,7 @@ fn options() -> RelayOptions {
         buffer: 32 * 1024,
         idle: Duration::from_secs(20),
         half_close: Duration::from_secs(10),
+        stall: Duration::from_secs(20),
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -35,6 +36,8 @@ const EXPORT_VERSION: u8 = 1;
 /// The secrets of all hosts, shared by all workers and kept over reloads.
 pub struct TicketSecrets {
     generations: ArcSwap<Generations>,
+    /// Tickets under a secret of ours that did not open: made for another host, or altered.
+    misused: AtomicU64,
 }
 
 /// What is accepted; `current` also seals. `next` is known one rotation ahead, so that a replica
@@ -61,6 +64,7 @@ impl TicketSecrets {
             next: Secret::random()?,
         };
         Ok(Self {
+            misused: AtomicU64::new(0),
             generations: ArcSwap::from_pointee(generations),
         })
     }
@@ -70,6 +74,7 @@ impl TicketSecrets {
     pub fn import(exported: &[u8], now: SystemTime) -> Result<Self, TlsError> {
         let generations = Generations::import(exported)?;
         let secrets = Self {
+            misused: AtomicU64::new(0),
             generations: ArcSwap::from_pointee(generations),
         };
         secrets.rotate(now)?;
@@ -133,6 +138,11 @@ impl TicketSecrets {
     /// When [`rotate`](Self::rotate) is due.
     pub fn next_rotation(&self) -> SystemTime {
         self.generations.load().since + ROTATION
+    }
+
+    /// Tickets so far that were made for another host, or altered.
+    pub fn misused(&self) -> u64 {
+        self.misused.load(Ordering::Relaxed)
     }
 
     /// The tickets of one server name under one policy.
@@ -289,6 +299,9 @@ impl ProducesTickets for HostTickets {
                 Aad::from(*id),
                 &mut plain,
             )
+            .inspect_err(|_| {
+                self.secrets.misused.fetch_add(1, Ordering::Relaxed);
+            })
             .ok()?
             .len();
         plain.truncate(length);

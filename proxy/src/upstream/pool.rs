@@ -4,7 +4,7 @@
 //! identity settings (D-04). The most recently used connection is taken first. A connection on
 //! which anything arrived while it was idle is dropped (D-91).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,19 @@ pub(crate) struct Pool {
     /// Endpoints to which an HTTP/2 connection is being made; others wait for it.
     opening: RefCell<Vec<u32>>,
     opened: Notify,
+    reused: Cell<u64>,
+    discarded: Cell<u64>,
+}
+
+/// What a pool holds and has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PoolReading {
+    /// Idle HTTP/1 connections, and open HTTP/2 ones.
+    pub open: u64,
+    /// Requests that found a connection.
+    pub reused: u64,
+    /// Connections that were too old or had been closed.
+    pub discarded: u64,
 }
 
 /// The right to open an HTTP/2 connection; dropping it lets others look again.
@@ -102,8 +115,10 @@ impl Pool {
                 && candidate.connection.is_quiet()
                 && (repeatable || age < FRESH)
             {
+                self.reused.set(self.reused.get() + 1);
                 return Some(candidate.connection);
             }
+            self.discarded.set(self.discarded.get() + 1);
         }
         None
     }
@@ -158,6 +173,17 @@ impl Pool {
             channels.retain(|channel| !channel.is_closed() && !channel.is_idle_for(keep));
             !channels.is_empty() && live(*endpoint)
         });
+    }
+
+    /// The numbers of this moment.
+    pub(crate) fn read(&self) -> PoolReading {
+        let idle: usize = self.idle.borrow().values().map(Vec::len).sum();
+        let channels: usize = self.channels.borrow().values().map(Vec::len).sum();
+        PoolReading {
+            open: (idle + channels) as u64,
+            reused: self.reused.get(),
+            discarded: self.discarded.get(),
+        }
     }
 
     /// Drops everything.

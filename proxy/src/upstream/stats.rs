@@ -38,6 +38,7 @@ struct UpstreamShard {
     retries: Counter,
     refused: OnceLock<Refusals>,
     dropped: Counter,
+    retries_denied: Counter,
 }
 
 impl UpstreamStats {
@@ -86,6 +87,11 @@ impl UpstreamStats {
         self.shards.of(worker).dropped.add(count);
     }
 
+    /// Counts a further attempt that the budget did not allow.
+    pub fn retry_denied(&self, worker: usize) {
+        self.shards.of(worker).retries_denied.increment();
+    }
+
     pub(super) fn ejected(&self) {
         self.ejections.fetch_add(1, Ordering::Relaxed);
     }
@@ -111,6 +117,11 @@ impl UpstreamStats {
     /// Copies and spans that were given up so far.
     pub fn drops(&self) -> u64 {
         self.shards.sum(|shard| shard.dropped.value())
+    }
+
+    /// Further attempts so far that the budget did not allow.
+    pub fn retries_denied(&self) -> u64 {
+        self.shards.sum(|shard| shard.retries_denied.value())
     }
 
     /// Ejections so far.

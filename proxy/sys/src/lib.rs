@@ -5,4 +5,5 @@
 pub mod activation;
 pub mod handover;
 pub mod limits;
+pub mod memory;
 pub mod splice;

@@ -92,7 +92,7 @@ fn smallest(mount: &Path, path: &str, read: fn(&Path) -> Option<usize>) -> Optio
 
 /// A path under the mount; `None` for one that climbs out of it, as groups outside of our cgroup
 /// namespace are shown.
-fn plain_join(mount: &Path, group: &Path) -> Option<PathBuf> {
+pub(crate) fn plain_join(mount: &Path, group: &Path) -> Option<PathBuf> {
     use std::path::Component;
     group
         .components()
@@ -123,17 +123,17 @@ fn processors(quota: &str, period: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Paths and what stands there.
     type Files = Vec<(String, &'static str)>;
 
     /// A tree of control files that goes away with the test.
-    struct Tree(PathBuf);
+    pub(crate) struct Tree(PathBuf);
 
     impl Tree {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        pub(crate) fn new(name: &str, files: &[(&str, &str)]) -> Self {
             let root = std::env::temp_dir().join(format!("adit-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&root);
             for (path, text) in files {
@@ -142,6 +142,10 @@ mod tests {
                 fs::write(path, text).unwrap();
             }
             Self(root)
+        }
+
+        pub(crate) fn root(&self) -> &Path {
+            &self.0
         }
     }
 

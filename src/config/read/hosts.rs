@@ -104,6 +104,7 @@ impl Twin {
             action: Action::Policy,
             timeouts: RuleTimeouts::default(),
             max_body: None,
+            low_priority: false,
             websocket: false,
             policies: Some(Arc::new(Policies {
                 redirect: Some(redirect),

@@ -116,6 +116,9 @@ fn rule(
         max_body: scope
             .part("limits", "body")
             .and_then(|node| scalar::size(node.text()?).ok()),
+        low_priority: scope
+            .part("limits", "priority")
+            .is_some_and(|node| node.text() == Some("low")),
         websocket: true,
         policies,
         place: reader.place(node.span),

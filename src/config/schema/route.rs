@@ -381,19 +381,29 @@ static RESPOND: Table = Table {
 static ROUTE_LIMITS: Table = Table {
     name: "route limits",
     doc: "Limits of the requests of a route.",
-    keys: &[key(
-        "body",
-        Kind::Either(&[
-            Kind::Word(&["unlimited"]),
-            Kind::Size {
-                min: 0,
-                max: 1 << 50,
-            },
-        ]),
-        "Largest request body (L-10); a larger one is answered with 413.",
-    )
-    .default("unlimited")
-    .example("100MiB")],
+    keys: &[
+        key(
+            "body",
+            Kind::Either(&[
+                Kind::Word(&["unlimited"]),
+                Kind::Size {
+                    min: 0,
+                    max: 1 << 50,
+                },
+            ]),
+            "Largest request body (L-10); a larger one is answered with 413.",
+        )
+        .default("unlimited")
+        .example("100MiB"),
+        key(
+            "priority",
+            Kind::Word(&["normal", "low"]),
+            "Whether the route is the first to answer 503 when memory or processors run out \
+            (L-91, L-92).",
+        )
+        .default("normal")
+        .example("low"),
+    ],
     includes: &[],
     planned: &[("maxBody", "the key is `body`")],
 };

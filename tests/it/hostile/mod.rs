@@ -12,4 +12,5 @@ mod requests;
 mod resets;
 mod responses;
 mod siege;
+mod slow;
 mod stalls;

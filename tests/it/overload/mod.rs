@@ -2,8 +2,11 @@
 //!
 //! Limits are set low, so that a handful of clients is a flood.
 
+mod alerts;
+mod refusals;
 mod requests;
 mod sources;
+mod stages;
 
 use std::net::{SocketAddr, TcpStream};
 

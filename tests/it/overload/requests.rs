@@ -1,7 +1,9 @@
 //! Requests in flight: in the process, on a route, at an endpoint, and in the queue (L-85, L-86).
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::{GET, metric, refused};
 use crate::support::adit::Adit;
@@ -9,7 +11,7 @@ use crate::support::backend::Backend;
 use crate::support::h2client::run;
 use crate::support::raw::Raw;
 use crate::support::site::Site;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, pass};
 
 /// A backend that answers each request when it is told to.
 struct Held {
@@ -175,4 +177,70 @@ fn requests_wait_for_a_busy_endpoint_in_order() {
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert_eq!(body, b"done");
     }
+}
+
+/// Acceptance: R-24
+#[test]
+fn five_times_too_much_is_served_as_far_as_it_goes_and_leaves_nothing_behind() {
+    const ROOM: usize = 8;
+    const CLIENTS: usize = 5 * ROOM;
+    let site = Site::new();
+    let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, highest) = (Arc::clone(&busy), Arc::clone(&most));
+    let backend = Backend::start(move |_, mut client| {
+        while client.try_until_head() {
+            highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            pass(Duration::from_millis(30));
+            now.fetch_sub(1, Ordering::SeqCst);
+            let _ = client.try_send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        }
+    });
+    let adit = site.run(&format!(
+        "workers: 2\nroutes:\n- {{host: www.example.test, backends: [\"http://{}\"]}}\n\
+         limits: {{shutdownGrace: 0s, requests: {ROOM}}}\n",
+        backend.addr()
+    ));
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (stop, to) = (Arc::clone(&stop), adit.addr("web"));
+            std::thread::spawn(move || {
+                let mut client = Raw::connect(to);
+                let (mut served, mut refused) = (0, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    client.send(GET);
+                    let head = client.answer().0;
+                    match &head[9..12] {
+                        "200" => served += 1,
+                        "503" => refused += 1,
+                        _ => panic!("{head}"),
+                    }
+                    pass(Duration::from_millis(5));
+                }
+                (served, refused)
+            })
+        })
+        .collect();
+    pass(Duration::from_secs(4));
+    stop.store(true, Ordering::Relaxed);
+    let counts = clients.into_iter().map(|client| client.join().unwrap());
+    let (served, refused) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(
+        served >= 100 && refused >= 100,
+        "{served} served, {refused} refused"
+    );
+    assert!(
+        most.load(Ordering::SeqCst) <= ROOM,
+        "the backend had {most:?} at once"
+    );
+    // Nothing of it is left.
+    let mut client = Raw::connect(adit.addr("web"));
+    for _ in 0..20 {
+        client.send(GET);
+        assert!(client.answer().0.starts_with("HTTP/1.1 200"));
+    }
+    eventually("no request is counted any more", || {
+        (metric(&site, &adit, &["adit_requests_active "]) < 0.5).then_some(())
+    });
+    adit.stop();
 }

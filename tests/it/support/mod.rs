@@ -49,6 +49,17 @@ pub(crate) fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() 
     }
 }
 
+/// Asks for a moment; for what is told even if it does not come.
+pub(crate) fn poll<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE / 4;
+    loop {
+        match probe() {
+            None if Instant::now() < deadline => thread::park_timeout(Duration::from_millis(20)),
+            answer => return answer,
+        }
+    }
+}
+
 /// Lets time pass, where the test is about time.
 pub(crate) fn pass(time: Duration) {
     let end = Instant::now() + time;

@@ -189,6 +189,7 @@ fn root_rule(root: &AppRoot, host: &HostRoutes) -> Rule {
         action: Action::Policy,
         timeouts: crate::rule::RuleTimeouts::default(),
         max_body: None,
+        low_priority: false,
         websocket: false,
         policies: Some(Arc::new(redirect(
             to.unwrap_or_default(),

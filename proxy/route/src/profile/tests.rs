@@ -27,6 +27,7 @@ fn rule(text: &str) -> Rule {
         action: Action::Policy,
         timeouts: RuleTimeouts::default(),
         max_body: None,
+        low_priority: false,
         websocket: true,
         policies: rewrite.map(|rewrite| {
             Arc::new(Policies {

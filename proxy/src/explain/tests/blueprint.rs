@@ -65,6 +65,7 @@ fn rule(path: PathMatch, action: Action, line: u32) -> Rule {
         action,
         timeouts: RuleTimeouts::default(),
         max_body: None,
+        low_priority: false,
         websocket: true,
         policies: None,
         place: Place {

@@ -3,6 +3,7 @@
 //! Series without an observation are left out, so that ten thousand routes of which a hundred are
 //! used cost a hundred. Label values are escaped here and nowhere else (O-05).
 
+mod overload;
 mod page;
 
 use std::time::{Instant, SystemTime};
@@ -24,7 +25,7 @@ pub(super) fn text(reading: &Reading, limit: usize) -> String {
     upstreams(&mut page, &reading.upstreams);
     endpoints(&mut page, &reading.upstreams, limit);
     health(&mut page, reading);
-    overload(&mut page, reading);
+    overload::show(&mut page, reading);
     process_figures(&mut page, reading);
     page.into_text()
 }
@@ -40,6 +41,14 @@ fn identity(page: &mut Page, reading: &Reading) {
         &[("version", env!("CARGO_PKG_VERSION"))],
         1,
     );
+    page.family(
+        "adit_config_info",
+        "gauge",
+        "SHA-256 of the configuration in use; always 1.",
+    );
+    if !reading.digest.is_empty() {
+        page.sample("adit_config_info", &[("digest", &reading.digest)], 1);
+    }
     page.family(
         "adit_config_generation",
         "gauge",
@@ -61,21 +70,36 @@ fn identity(page: &mut Page, reading: &Reading) {
         let age = Instant::now().saturating_duration_since(published);
         page.sample("adit_config_age_seconds", &[], age.as_secs());
     }
+    let mut certificates: Vec<_> = reading.certificates.iter().collect();
+    certificates.sort_unstable();
+    // Of two with one name, the one that expires first is what has to be known.
+    certificates.dedup_by(|later, first| later.name == first.name);
     page.family(
         "adit_certificate_expiry_seconds",
         "gauge",
         "Time until a certificate expires; negative once it has.",
     );
-    let mut certificates: Vec<_> = reading.certificates.iter().collect();
-    certificates.sort_unstable();
-    // Of two with one name, the one that expires first is what has to be known.
-    certificates.dedup_by(|later, first| later.0 == first.0);
-    for (name, seconds) in certificates {
-        page.sample(
-            "adit_certificate_expiry_seconds",
-            &[("name", name)],
-            seconds,
-        );
+    for found in &certificates {
+        let labels = [("name", &*found.name)];
+        page.sample("adit_certificate_expiry_seconds", &labels, found.left);
+    }
+    page.family(
+        "adit_certificate_lifetime_seconds",
+        "gauge",
+        "The whole life of a certificate.",
+    );
+    for found in &certificates {
+        let labels = [("name", &*found.name)];
+        let lifetime = found.lifetime.as_secs();
+        page.sample("adit_certificate_lifetime_seconds", &labels, lifetime);
+    }
+    page.family(
+        "adit_relaxed_options",
+        "gauge",
+        "Settings in force that give up a protection.",
+    );
+    for (option, count) in &reading.relaxed {
+        page.sample("adit_relaxed_options", &[("option", option)], count);
     }
 }
 
@@ -169,6 +193,24 @@ fn routes(page: &mut Page, reading: &Reading) {
         }
     }
     page.family(
+        "adit_route_requests_active",
+        "gauge",
+        "Requests in flight on a route (L-86).",
+    );
+    for route in reading.routes.iter().filter(|route| route.requests() > 0) {
+        let labels = [("host", &*route.host), ("route", &route.route)];
+        page.sample("adit_route_requests_active", &labels, route.active);
+    }
+    page.family(
+        "adit_route_requests_queued",
+        "gauge",
+        "Requests that wait for a place on a route (L-86).",
+    );
+    for route in reading.routes.iter().filter(|route| route.requests() > 0) {
+        let labels = [("host", &*route.host), ("route", &route.route)];
+        page.sample("adit_route_requests_queued", &labels, route.queued);
+    }
+    page.family(
         "adit_request_duration_seconds",
         "histogram",
         "Time from the head of a request to the end of its response.",
@@ -240,6 +282,27 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamReading]) {
     for upstream in upstreams.iter().filter(|upstream| upstream.drops > 0) {
         let labels = [("upstream", &*upstream.name)];
         page.sample("adit_upstream_dropped_total", &labels, upstream.drops);
+    }
+    page.family(
+        "adit_retries_denied_total",
+        "counter",
+        "Further attempts that the budget did not allow (R-08).",
+    );
+    for upstream in upstreams {
+        page.sample(
+            "adit_retries_denied_total",
+            &[("upstream", &upstream.name)],
+            upstream.retries_denied,
+        );
+    }
+    page.family(
+        "adit_upstream_requests_queued",
+        "gauge",
+        "Requests that wait for a place at an endpoint (L-86).",
+    );
+    for upstream in upstreams {
+        let labels = [("upstream", &*upstream.name)];
+        page.sample("adit_upstream_requests_queued", &labels, upstream.queued);
     }
     page.family(
         "adit_ejections_total",
@@ -345,30 +408,6 @@ fn health(page: &mut Page, reading: &Reading) {
         ),
     ] {
         page.family(name, "counter", help);
-        page.sample(name, &[], value);
-    }
-}
-
-fn overload(page: &mut Page, reading: &Reading) {
-    let now = &reading.overload;
-    for (name, help, value) in [
-        (
-            "adit_requests_active",
-            "Requests in flight (L-85).",
-            now.requests,
-        ),
-        (
-            "adit_handshakes_unfinished",
-            "TLS handshakes that are not finished (L-82).",
-            now.handshakes as u64,
-        ),
-        (
-            "adit_sources_known",
-            "Sources that are counted (L-81).",
-            now.sources as u64,
-        ),
-    ] {
-        page.family(name, "gauge", help);
         page.sample(name, &[], value);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use adit_route::{Address, Protocol, Target, UpstreamSpec};
 
 use super::*;
-use crate::metrics::{Handshake, HandshakeVersion, Metrics};
+use crate::metrics::{CertificateSpan, Handshake, HandshakeVersion, Metrics};
 use crate::upstream::{Outcome, Upstream};
 
 /// Samples by their name and labels; fails on anything that the format does not allow.
@@ -74,10 +74,14 @@ fn a_fresh_process_shows_what_it_is() {
 fn what_happens_is_shown() {
     let metrics = Metrics::new(2);
     metrics.published(7, Instant::now());
-    metrics.set_certificates(vec![
-        ("a".into(), SystemTime::now() + Duration::from_secs(1_000)),
-        ("old".into(), SystemTime::now() - Duration::from_secs(1_000)),
-    ]);
+    let span = |name: &str, until| CertificateSpan {
+        name: name.into(),
+        since: until - Duration::from_mins(150),
+        until,
+    };
+    let (now, span_of) = (SystemTime::now(), Duration::from_secs(1_000));
+    metrics.set_certificates(vec![span("a", now + span_of), span("old", now - span_of)]);
+    metrics.set_relaxed(vec![("backend_tls_insecure", 2)]);
     let route = metrics.route("a.example", "/api");
     route.record(0, 200, Duration::from_millis(4), 10, 100);
     route.record(1, 200, Duration::from_millis(40), 10, 100);
@@ -127,6 +131,14 @@ fn what_happens_is_shown() {
         (
             "adit_h2_frames_total{type=\"ping\",listener=\"lan\"}".into(),
             9.0,
+        ),
+        (
+            "adit_certificate_lifetime_seconds{name=\"old\"}".into(),
+            9_000.0,
+        ),
+        (
+            "adit_relaxed_options{option=\"backend_tls_insecure\"}".into(),
+            2.0,
         ),
         ("adit_panics_total".into(), 1.0),
         ("adit_foreign_tunnel_requests_total".into(), 1.0),

@@ -16,6 +16,8 @@ const COUNT: Kind = Kind::Integer {
     max: 10_000_000,
 };
 
+const PERCENT: Kind = Kind::Integer { min: 1, max: 100 };
+
 pub(super) static ROWS: &[Row] = &[
     (
         key(
@@ -24,7 +26,7 @@ pub(super) static ROWS: &[Row] = &[
                 min: 0,
                 max: 10_000_000,
             },
-            "Client connections at once; 0 derives it from the descriptor limit (L-80).",
+            "Client connections at once; 0 derives it from the limits of descriptors and memory (L-80).",
         )
         .default("0")
         .example("20000"),
@@ -210,5 +212,91 @@ pub(super) static ROWS: &[Row] = &[
         .example("64KiB"),
         "L-89",
         Slot::Size(|limits| &mut limits.relay_buffer),
+    ),
+    (
+        key(
+            "connectionBuffer",
+            Kind::Size {
+                min: 64 * KIB,
+                max: 1 << 30,
+            },
+            "Bytes that wait for one client that reads slowly, over all its streams; each HTTP/2 \
+            stream has its share of it (L-88).",
+        )
+        .default("4MiB")
+        .example("1MiB"),
+        "L-88",
+        Slot::Size(|limits| &mut limits.connection_buffer),
+    ),
+    (
+        key(
+            "memory",
+            Kind::Size {
+                min: 0,
+                max: 1 << 50,
+            },
+            "Memory that adit may use; 0 is what its cgroup allows (L-91).",
+        )
+        .default("0")
+        .example("256MiB"),
+        "L-91",
+        Slot::Size(|limits| &mut limits.memory),
+    ),
+    (
+        key(
+            "memorySoft",
+            PERCENT,
+            "Percent of it beyond which connections are not kept alive, idle backend connections are \
+            dropped and routes of low priority answer 503 (L-91).",
+        )
+        .default("80")
+        .example("70"),
+        "L-91",
+        Slot::Count(|limits| &mut limits.memory_soft),
+    ),
+    (
+        key(
+            "memoryHigh",
+            PERCENT,
+            "Percent of it beyond which new connections are refused (L-91).",
+        )
+        .default("90")
+        .example("85"),
+        "L-91",
+        Slot::Count(|limits| &mut limits.memory_high),
+    ),
+    (
+        key(
+            "memoryFull",
+            PERCENT,
+            "Percent of it beyond which the largest connections are closed (L-91).",
+        )
+        .default("95")
+        .example("92"),
+        "L-91",
+        Slot::Count(|limits| &mut limits.memory_full),
+    ),
+    (
+        key(
+            "lagSoft",
+            TIME,
+            "Lateness of a worker's loop, over five seconds, beyond which new HTTP/2 connections get \
+            half as many streams and routes of low priority answer 503 (L-92).",
+        )
+        .default("50ms")
+        .example("100ms"),
+        "L-92",
+        Slot::Time(|limits| &mut limits.lag_soft),
+    ),
+    (
+        key(
+            "lagHigh",
+            TIME,
+            "Lateness beyond which new connections are refused (L-92).",
+        )
+        .default("250ms")
+        .example("500ms"),
+        "L-92",
+        Slot::Time(|limits| &mut limits.lag_high),
     ),
 ];

@@ -2,7 +2,7 @@
 //!
 //! Deadlines are absolute unless they speak of idleness: a byte now and then moves none of them.
 
-use super::super::{DAY, HOUR, Kind, MILLISECOND, key};
+use super::super::{DAY, HOUR, Kind, MIB, MILLISECOND, key};
 use super::{Row, Slot};
 
 pub(super) const TIME: Kind = Kind::Duration {
@@ -101,6 +101,41 @@ pub(super) static ROWS: &[Row] = &[
         .example("1m"),
         "L-67",
         Slot::Time(|limits| &mut limits.body_idle_timeout),
+    ),
+    (
+        key(
+            "bodyRate",
+            Kind::Size { min: 0, max: MIB },
+            "Bytes of a request body in a second, at least; gRPC and WebSocket are exempt, and 0 \
+            demands nothing (L-67).",
+        )
+        .default("500")
+        .example("0"),
+        "L-67",
+        Slot::Size(|limits| &mut limits.body_rate),
+    ),
+    (
+        key(
+            "bodyRateWindow",
+            TIME,
+            "What the rate is averaged over; only time counts in which adit waits for the client \
+            (L-67).",
+        )
+        .default("30s")
+        .example("1m"),
+        "L-67",
+        Slot::Time(|limits| &mut limits.body_rate_window),
+    ),
+    (
+        key(
+            "bodyRateGrace",
+            TIME,
+            "How long nothing is demanded at first (L-67).",
+        )
+        .default("10s")
+        .example("30s"),
+        "L-67",
+        Slot::Time(|limits| &mut limits.body_rate_grace),
     ),
     (
         key("connectTimeout", TIME, "Connecting to a backend (L-68).")
