@@ -42,9 +42,9 @@ struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
-    span_id: Vec<u8>,
+    own_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
-    parent_span_id: Vec<u8>,
+    parent_id: Vec<u8>,
     #[prost(string, tag = "5")]
     name: String,
     #[prost(int32, tag = "6")]
@@ -152,9 +152,9 @@ fn a_request_becomes_a_span_and_its_backend_a_child() {
     );
     let span = &of_service.scope_spans[0].spans[0];
     assert_eq!(hex(&span.trace_id), CLIENTS);
-    assert_eq!(hex(&span.parent_span_id), "00f067aa0ba902b7");
+    assert_eq!(hex(&span.parent_id), "00f067aa0ba902b7");
     assert_eq!(
-        hex(&span.span_id),
+        hex(&span.own_id),
         parts[2],
         "the backend is a child of the span"
     );
@@ -180,7 +180,7 @@ fn a_request_becomes_a_span_and_its_backend_a_child() {
     let export = exports.recv_timeout(PATIENCE).unwrap();
     let span = &export.resource_spans[0].scope_spans[0].spans[0];
     assert_eq!(span.name, "to www.example.test");
-    assert!(span.parent_span_id.is_empty());
+    assert!(span.parent_id.is_empty());
 
     // Untouched where nothing is traced.
     assert!(
