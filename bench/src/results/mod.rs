@@ -36,6 +36,9 @@ pub struct Results {
     pub begun: String,
     /// How long it took, in seconds.
     pub took: f64,
+    /// Whether it was stopped before its end.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Where it ran.
     pub machine: Machine,
     /// How it ran.

@@ -66,6 +66,7 @@ pub fn against(
         format: FORMAT,
         begun: httpdate::fmt_http_date(SystemTime::now()),
         took: begun.elapsed().as_secs_f64(),
+        interrupted: false,
         machine: Machine::here(),
         settings,
         subjects: subjects.collect(),

@@ -8,6 +8,7 @@ mod against;
 mod origins;
 mod round;
 mod special;
+mod stop;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use self::round::Ground;
+use self::stop::Stop;
 use crate::peer::Peer;
 use crate::process::descriptors;
 use crate::results::{DIRECT, FORMAT, Results, Row, Settings, Subject};
@@ -73,6 +75,7 @@ pub struct Progress<'a> {
 pub fn run(options: &Options, mut progress: impl FnMut(Progress<'_>)) -> io::Result<Results> {
     let begun = Instant::now();
     let limit = descriptors(65_536);
+    let stop = Stop::on_signals()?;
     let ground = Ground::new(options, limit)?;
     let mut results = Results {
         format: FORMAT,
@@ -98,13 +101,17 @@ pub fn run(options: &Options, mut progress: impl FnMut(Progress<'_>)) -> io::Res
                 rows: (at, options.workloads.len()),
             });
         };
-        let (row, configurations) = row(options, &ground, workload, &mut told);
+        let (row, configurations) = row(options, &ground, workload, &stop, &mut told);
         for subject in &mut results.subjects {
             if let Some(hash) = configurations.get(&subject.name) {
                 subject.configuration.clone_from(hash);
             }
         }
         results.rows.push(row);
+        if stop.asked() {
+            results.interrupted = true;
+            break;
+        }
     }
     results.took = begun.elapsed().as_secs_f64();
     Ok(results)
@@ -115,6 +122,7 @@ fn row(
     options: &Options,
     ground: &Ground<'_>,
     workload: &Workload,
+    stop: &Stop,
     told: &mut impl FnMut(&str, u32, bool),
 ) -> (Row, BTreeMap<String, String>) {
     let mut row = Row {
@@ -134,6 +142,9 @@ fn row(
                 subject.saturation = ours;
             }
             for attempt in 1..=ATTEMPTS {
+                if stop.asked() {
+                    break;
+                }
                 let why = match ground.round(workload, subject) {
                     Ok(sample) => {
                         let steal = sample.get("steal").copied().unwrap_or_default();

@@ -38,6 +38,10 @@ pub(super) fn run(args: &RunSuiteArgs) -> Result<Exit, Failure> {
         Output::Text => say(&table(&results)),
         Output::Json => say(&results.json()),
     }
+    if results.interrupted {
+        eprintln!("adit: stopped before the end; the last row may lack rounds");
+        return Ok(Exit::Failed);
+    }
     let kept = budget.is_none_or(|budget| judge(&budget, &results));
     let broken = results.broken();
     for (row, subject, why) in &broken {
