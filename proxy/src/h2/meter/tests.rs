@@ -318,3 +318,45 @@ fn the_price_of_a_frame() {
     let each = begun.elapsed().as_nanos() / u128::from(ROUNDS);
     eprintln!("DATA of 16 KiB, sent: {each} ns per frame");
 }
+
+/// Frames of any kind with wrong lengths, cut anywhere, and bytes that are no frames.
+///
+/// Acceptance: 53
+#[test]
+fn any_bytes_in_any_pieces_are_judged_alike() {
+    for seed in 0..500 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bytes = Vec::new();
+        for _ in 0..random.usize(..200) {
+            let payload: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(..)).collect();
+            let (kind, flags) = (random.u8(..12), random.u8(..));
+            bytes.extend(frame(kind, flags, random.u32(..8), &payload));
+        }
+        bytes.extend((0..random.usize(..50)).map(|_| random.u8(..)));
+        for peer in [Peer::Client, Peer::Backend] {
+            let (mut whole, mut cut) = (Subject::new(peer), Subject::new(peer));
+            whole.gets(&bytes).sends(&bytes);
+            for sending in [false, true] {
+                let mut rest = bytes.as_slice();
+                while !rest.is_empty() {
+                    let (piece, after) = rest.split_at(random.usize(1..=rest.len().min(30)));
+                    if sending {
+                        cut.sends(piece);
+                    } else {
+                        cut.gets(piece);
+                    }
+                    rest = after;
+                }
+            }
+            let (one, other) = (whole.meter.standing(), cut.meter.standing());
+            assert_eq!(
+                (one.stop, one.drain),
+                (other.stop, other.drain),
+                "seed {seed}"
+            );
+            if !one.stop {
+                assert_eq!(whole.breaches(), cut.breaches(), "seed {seed}");
+            }
+        }
+    }
+}
