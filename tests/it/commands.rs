@@ -428,6 +428,17 @@ fn furnish(site: &Site, text: &str) -> String {
             }
         };
     }
+    for name in regex::Regex::new(r"file: ([\w./-]+\.htpasswd)")
+        .unwrap()
+        .captures_iter(text)
+    {
+        let path = site.dir.write(
+            &name[1],
+            "anna:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n",
+        );
+        let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, secret).unwrap();
+    }
     let directories = regex::Regex::new(r"directories: \[[^\]]*\]").unwrap();
     directories
         .replace_all(text, "directories: [etc]")

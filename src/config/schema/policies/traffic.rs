@@ -95,7 +95,7 @@ static CANARY_HEADER: Table = Table {
     name: "canary header",
     doc: "A field that decides for the canary by its value. Any other value leaves it open.",
     keys: &[
-        key("name", Kind::Scalar(&HEADER_NAME), "The field.")
+        key("name", Kind::Scalar(&HEADER_NAME), "Name of the field.")
             .required()
             .example("x-region"),
         key(
