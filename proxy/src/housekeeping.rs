@@ -80,4 +80,5 @@ fn reap(worker: &Worker) {
     let keep = current.limits.idle_upstream_timeout;
     let is_live = |endpoint| live.binary_search(&endpoint).is_ok();
     worker.pool.reap(keep, is_live);
+    worker.pipes.clear();
 }

@@ -59,6 +59,11 @@ impl Stream {
         }
     }
 
+    /// Whether there is TLS, whose end must be said.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::TlsServer(_) | Self::TlsClient(_))
+    }
+
     /// Makes the close that follows a reset: the peer learns that this was no clean end.
     pub(crate) fn reset_on_close(&self) {
         if let Some(socket) = self.socket() {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::TcpStream;
 
 /// What tells one listening address from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +39,13 @@ pub struct Bound {
 #[derive(Debug, Default)]
 pub struct Inherited {
     sockets: HashMap<SocketAddr, Vec<TcpListener>>,
+}
+
+/// The two addresses of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
 }
 
 const BACKLOG: i32 = 4096;
@@ -114,6 +120,13 @@ fn bind_one(key: &BindKey, address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Bound {
+    /// Sets the options of the connections that are accepted from now on.
+    pub(crate) fn tune(&self, keep_alive: Duration) {
+        for socket in &self.sockets {
+            tune(&SockRef::from(socket), keep_alive);
+        }
+    }
+
     /// The socket for each worker: its own, or a share of what there is.
     pub(crate) fn for_workers(&self, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
         let mut spread: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
@@ -129,14 +142,15 @@ impl Bound {
     }
 }
 
-/// Options of every connection; a socket that refuses them still works.
-pub(crate) fn tune(stream: &TcpStream, keep_alive: Duration) {
-    let socket = SockRef::from(stream);
+/// Options of every connection; a socket that refuses them still works. Accepted connections have
+/// those of the socket that they were accepted on, so for them it is that one which is tuned.
+///
+/// How many probes go unanswered is up to the user timeout, which also ends what is not probed.
+pub(crate) fn tune(socket: &SockRef<'_>, keep_alive: Duration) {
     let probes = TcpKeepalive::new()
         .with_time(keep_alive)
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
-    let _ = stream.set_nodelay(true);
+        .with_interval(Duration::from_secs(10));
+    let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_keepalive(&probes);
     let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(30)));
 }

@@ -135,7 +135,7 @@ impl Proxy {
         self.foundations
             .metrics
             .published(generation, Instant::now());
-        self.apply(change).await;
+        self.apply(change, blueprint.limits.tcp_keep_alive).await;
         self.order_all(|| Order::Recheck).await;
         self.retire(previous);
         Ok(generation)
@@ -306,7 +306,10 @@ impl Proxy {
         self.shared.own.store(Arc::new(own));
     }
 
-    async fn apply(&self, change: Change) {
+    async fn apply(&self, change: Change, keep_alive: Duration) {
+        for (_, bound) in self.bound.borrow().values() {
+            bound.tune(keep_alive);
+        }
         let queues: Vec<_> = self
             .threads
             .borrow()
@@ -315,6 +318,7 @@ impl Proxy {
             .collect();
         let workers = self.shared.workers;
         for (door, bound) in change.added {
+            bound.tune(keep_alive);
             let spread = bound.for_workers(workers).unwrap_or_else(|error| {
                 tracing::error!(%error, listener = %door, "listening sockets cannot be shared");
                 Vec::new()

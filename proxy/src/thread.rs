@@ -17,7 +17,7 @@ use crate::access_log::{AccessLog, WorkerLog};
 use crate::blueprint::ListenerKind;
 use crate::conn;
 use crate::housekeeping;
-use crate::listen::{BindKey, Patience};
+use crate::listen::{BindKey, Ends, Patience};
 use crate::shared::Shared;
 use crate::snapshot::Door;
 use crate::trace;
@@ -39,6 +39,7 @@ pub(crate) enum Order {
     /// A connection that another worker accepted.
     Connection {
         stream: std::net::TcpStream,
+        ends: Ends,
         door: Arc<str>,
     },
     /// Stops accepting and lets connections end.
@@ -173,9 +174,9 @@ impl Serving {
                     }
                 }
                 Order::Unlisten { key } => self.unlisten(&key),
-                Order::Connection { stream, door } => {
+                Order::Connection { stream, ends, door } => {
                     if let Ok(stream) = TcpStream::from_std(stream) {
-                        serve(&self.worker, stream, &door);
+                        serve(&self.worker, stream, ends, &door);
                     }
                 }
                 Order::Drain { done } => self.drain(done),
@@ -250,12 +251,17 @@ async fn accept(
     door: Rc<std::cell::RefCell<Arc<str>>>,
 ) {
     let mut patience = Patience::default();
+    // Only a socket of all addresses has to be asked for each connection to which it came.
+    let own = listener.local_addr().ok();
+    let own = own.filter(|address| !address.ip().is_unspecified());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 patience.reset();
                 let door = Arc::clone(&door.borrow());
-                place(&worker, &peers, stream, &door);
+                if let Some(local) = own.or_else(|| stream.local_addr().ok()) {
+                    place(&worker, &peers, stream, Ends { peer, local }, &door);
+                }
             }
             Err(error) => {
                 let wait = patience.after(&error);
@@ -267,7 +273,7 @@ async fn accept(
 }
 
 /// Serves a connection here, or hands it to a worker with clearly less to do.
-fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>) {
+fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, ends: Ends, door: &Arc<str>) {
     let shared = &worker.shared;
     let current = worker.current();
     // A door that was removed a moment ago has no rules any more to serve by.
@@ -294,12 +300,12 @@ fn place(worker: &Rc<Worker>, peers: &Peers, stream: TcpStream, door: &Arc<str>)
         if let Some(slot) = slot {
             if let Ok(stream) = stream.into_std() {
                 let door = Arc::clone(door);
-                slot.send(Order::Connection { stream, door });
+                slot.send(Order::Connection { stream, ends, door });
             }
             return;
         }
     }
-    serve(worker, stream, door);
+    serve(worker, stream, ends, door);
 }
 
 /// Why a connection cannot be taken, if it cannot. Operators are let in when nobody else is (L-93).
@@ -321,7 +327,7 @@ fn no_room(
     worker.overload.refuses_connections()
 }
 
-fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {
+fn serve(worker: &Rc<Worker>, stream: TcpStream, ends: Ends, door: &str) {
     let current = worker.current();
     // A door that was removed a moment ago has no rules any more to serve by.
     let Some(door) = current.snapshot.door(door) else {
@@ -329,7 +335,7 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, door: &str) {
     };
     let door = Arc::clone(door);
     let own = Rc::<OwnTask>::default();
-    let serving = conn::serve(Rc::clone(worker), stream, door, Rc::clone(&own));
+    let serving = conn::serve(Rc::clone(worker), stream, ends, door, Rc::clone(&own));
     let task = tokio::task::spawn_local(Box::pin(serving));
     // Set once, here.
     let _ = own.set(task.abort_handle());

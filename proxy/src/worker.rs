@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::access_log::WorkerLog;
+use crate::h1::Pipes;
 use crate::info::ConnInfo;
 use crate::limits::Limits;
 use crate::metrics::OpenConnection;
@@ -39,6 +40,7 @@ pub(crate) struct Worker {
     pub random: RefCell<fastrand::Rng>,
     pub retries: RetryBudget,
     pub scratch: Scratch,
+    pub pipes: Pipes,
     pub overload: Arc<Overload>,
     pub handshakes: Rc<Handshakes>,
     pub lag: Lag,
@@ -92,6 +94,7 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             retries: RetryBudget::default(),
             scratch: Scratch::default(),
+            pipes: Pipes::default(),
             overload: Arc::clone(shared.metrics.overload()),
             handshakes: Rc::default(),
             lag: Lag::default(),

@@ -26,7 +26,7 @@ use crate::h2;
 use crate::info::{ConnInfo, TlsInfo};
 use crate::io::{Rewound, Stream};
 use crate::limits::Limits;
-use crate::listen;
+use crate::listen::Ends;
 use crate::metrics::{Handshake, HandshakeVersion, RouteStats};
 use crate::overload::{OfSource, Unfinished};
 use crate::proxy_protocol::{self, Parse};
@@ -39,12 +39,15 @@ use crate::worker::{Live, OwnTask, Worker};
 use relaying::Relaying;
 
 /// Serves one accepted connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, door: Arc<Door>, own: Rc<OwnTask>) {
-    let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
-        return;
-    };
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    tcp: TcpStream,
+    ends: Ends,
+    door: Arc<Door>,
+    own: Rc<OwnTask>,
+) {
+    let Ends { peer, local } = ends;
     let limits = worker.limits();
-    listen::tune(&tcp, limits.tcp_keep_alive);
     let live = worker.enter(&door, own);
     worker.served.set(worker.served.get() + 1);
     let mut connection = Connection {

@@ -83,6 +83,24 @@ impl BodyDecoder {
         proper
     }
 
+    /// How much is missing of a body of known length.
+    pub(crate) fn left(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            _ => 0,
+        }
+    }
+
+    /// So much of a body of known length has gone another way.
+    pub(crate) fn passed(&mut self, bytes: u64) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                *self = Self::Done;
+            }
+        }
+    }
+
     /// Whether the body has been read to its end.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Done)

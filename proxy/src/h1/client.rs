@@ -7,10 +7,11 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use adit_route::FieldList;
+use adit_sys::splice::Pipe;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, Version, header};
 
@@ -430,8 +431,8 @@ fn finish(
 ) -> Response {
     let wire = &connection.wire;
     let mut headers = head.headers;
-    let options = headers::connection_options(&headers);
     let announced = headers::keep_alive_timeout(&headers);
+    let options = headers::strip_response(&mut headers);
     let reusable = head.version == Version::HTTP_11
         && !options.close
         && head.length != BodyLength::UntilClose
@@ -447,7 +448,6 @@ fn finish(
         BodyLength::Exact(length) => Some(length),
         BodyLength::Chunked | BodyLength::UntilClose => None,
     };
-    headers::strip_response(&mut headers);
     wire.begin_body(head.length);
     connection.used = true;
     let sending = upload
@@ -509,6 +509,32 @@ impl ResponseBody {
                 Poll::Ready(Some(Err(Error::from_backend(error))))
             }
         }
+    }
+
+    /// Whether what is left has a known length and arrives on a bare socket.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            let wire = &connection.wire;
+            wire.is_bare() && wire.input.borrow().is_empty() && wire.body.borrow().left() > 0
+        })
+    }
+
+    /// Moves what has come into an empty pipe. Only for a bare body.
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<u64, Error>> {
+        let Some(connection) = &self.connection else {
+            return Poll::Ready(Err(Error::Truncated));
+        };
+        let moved = ready!(connection.wire.poll_body_into(cx, pipe));
+        if moved.is_err() {
+            self.connection = None;
+        } else if connection.wire.body.borrow().is_done() {
+            self.give_back();
+        }
+        Poll::Ready(moved.map_err(Error::from_backend))
     }
 
     /// Returns the connection to its pool if the exchange was complete.

@@ -16,6 +16,7 @@ pub(crate) mod encode;
 mod fields;
 mod head;
 pub(crate) mod server;
+mod splice;
 mod upload;
 mod violation;
 mod wire;
@@ -29,5 +30,6 @@ pub use head::{
     BodyLength, HeadReader, RequestHead, ResponseHead, Target, parse_request, parse_response,
 };
 pub(crate) use server::IncomingBody;
+pub(crate) use splice::Pipes;
 pub use violation::Violation;
 pub(crate) use wire::{Wire, WireError};

@@ -15,10 +15,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::accept::Accepted;
 use super::body::Piece;
-use super::encode;
 use super::head::{BodyLength, HeadReader, parse_request};
 use super::violation::Violation;
 use super::wire::{Wire, WireError};
+use super::{encode, splice};
 use crate::error::Error;
 use crate::http::body::{Body, Frame};
 use crate::http::headers;
@@ -91,7 +91,7 @@ impl ServerConnection {
         let head = match self.next_head(&limits).await {
             Ok(head) => head,
             Err(NoHead::Quiet) => {
-                self.wire.shut_down(limits.linger_time).await;
+                self.wire.close(limits.linger_time).await;
                 return None;
             }
             Err(NoHead::Slow) => {
@@ -117,7 +117,8 @@ impl ServerConnection {
                 return None;
             }
         };
-        self.exchange(accepted, &limits).await
+        // A connection that waits for its next request carries nothing of this one's state.
+        Box::pin(self.exchange(accepted, &limits)).await
     }
 
     async fn next_head(&self, limits: &Limits) -> Result<Bytes, NoHead> {
@@ -261,7 +262,7 @@ impl ServerConnection {
             return Some(Next::Request);
         }
         if self.wire.body.borrow().is_done() {
-            self.wire.shut_down(limits.linger_time).await;
+            self.wire.close(limits.linger_time).await;
         } else {
             self.wire.linger(limits.linger_time).await;
         }
@@ -337,7 +338,18 @@ impl ServerConnection {
             BodyLength::Exact(length) => Some(length),
             _ => None,
         };
+        let bare = self.wire.is_bare();
         loop {
+            if let Some(rest) = left
+                && bare
+                && rest >= splice::LARGE
+                && body.is_spliceable()
+                && let Some(pipe) = self.worker.pipes.take()
+            {
+                self.write(out, Bytes::new(), trail).await?;
+                let pipes = &self.worker.pipes;
+                return splice::send(&self.wire, body, pipe, rest, pipes, trail).await;
+            }
             match self.next_frame(body, !out.is_empty()).await {
                 Step::Flush => self.write(out, Bytes::new(), trail).await?,
                 Step::Gone => return Err(Error::ClientGone),

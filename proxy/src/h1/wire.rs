@@ -185,7 +185,7 @@ impl Wire {
             match piece {
                 Piece::NeedMore => {}
                 piece => {
-                    self.waiting.set(false);
+                    self.stop_waiting();
                     return Poll::Ready(Ok(piece));
                 }
             }
@@ -196,17 +196,22 @@ impl Wire {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.end_of_input()),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {
-                    // The clock runs only while we wait for the peer, not while it waits for us.
-                    if !self.waiting.replace(true) {
-                        self.arm_read(self.idle.get());
-                    }
-                    return self
-                        .poll_read_deadline(cx)
-                        .map(|()| Err(WireError::Timeout));
-                }
+                Poll::Pending => return self.poll_waiting(cx),
             }
         }
+    }
+
+    /// The clock runs only while we wait for the peer, not while it waits for us.
+    pub(super) fn poll_waiting<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, WireError>> {
+        if !self.waiting.replace(true) {
+            self.arm_read(self.idle.get());
+        }
+        self.poll_read_deadline(cx)
+            .map(|()| Err(WireError::Timeout))
+    }
+
+    pub(super) fn stop_waiting(&self) {
+        self.waiting.set(false);
     }
 
     fn end_of_input(&self) -> Result<Piece, WireError> {
@@ -299,6 +304,13 @@ impl Wire {
         while taken < MOST && self.fill().await.is_ok() {
             taken += self.input.borrow().len();
             self.input.borrow_mut().clear();
+        }
+    }
+
+    /// Ends a connection that is dropped then. A bare socket says its end by being closed.
+    pub(crate) async fn close(&self, time: Duration) {
+        if self.with_stream(Stream::is_encrypted) {
+            self.shut_down(time).await;
         }
     }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use adit_route::FieldList;
+use adit_sys::splice::Pipe;
 use bytes::Bytes;
 
 use crate::error::Error;
@@ -231,6 +232,31 @@ impl Body {
                 None
             }
         }
+    }
+
+    /// Whether the rest may go through a pipe: it is of known length, on a bare socket, and neither
+    /// its size nor its pace is limited.
+    pub(crate) fn is_spliceable(&self) -> bool {
+        self.limit == u64::MAX
+            && self.pace.is_none()
+            && matches!(&self.source, Source::Response(body) if body.is_bare())
+    }
+
+    /// Moves what has come of a spliceable body into an empty pipe.
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<u64, Error>> {
+        let Source::Response(body) = &mut self.source else {
+            return Poll::Ready(Err(Error::Truncated));
+        };
+        let moved = ready!(body.poll_splice(cx, pipe));
+        match &moved {
+            Ok(bytes) => self.taken += bytes,
+            Err(_) => self.source = Source::Empty,
+        }
+        Poll::Ready(moved)
     }
 
     /// The next piece; `None` after the end.

@@ -120,14 +120,15 @@ pub(crate) async fn send(
             picked => picked?,
         };
         trail.attempted(&spec.name, place.endpoint());
+        let started = Instant::now();
         let mut attempt = Sending {
             worker,
             current,
             aim,
             repeatable: repeat.repeatable,
             fresh,
+            started,
         };
-        let started = Instant::now();
         let result = attempt.send(&place, request, Some(&mut *trail)).await;
         report(worker, compiled, &place, &result, started);
         if repeat.again(&result, started) {
@@ -162,14 +163,15 @@ pub(crate) async fn ask(
     let mut fresh = false;
     loop {
         let place = pick(worker, current, compiled, aim.way(), &[])?;
+        let started = Instant::now();
         let mut attempt = Sending {
             worker,
             current,
             aim,
             repeatable,
             fresh,
+            started,
         };
-        let started = Instant::now();
         let result = attempt.send(&place, request, None).await;
         report(worker, compiled, &place, &result, started);
         match result {
@@ -298,15 +300,16 @@ fn report(
     result: &Result<Response, Error>,
     started: Instant,
 ) {
+    let now = Instant::now();
     let outcome = match result {
-        Ok(response) => Outcome::of_status(response.status, started.elapsed()),
+        Ok(response) => Outcome::of_status(response.status, now.duration_since(started)),
         Err(error) if error.side() != Side::Backend => return,
         // The backend's keep-alive timer was faster: no failure of its service.
         Err(Error::BackendClosed { reused: true }) => return,
         Err(error) => Outcome::Failure(failure(error)),
     };
     let endpoint = place.endpoint();
-    endpoint.report(worker.index, outcome, &compiled.upstream, Instant::now());
+    endpoint.report(worker.index, outcome, &compiled.upstream, now);
 }
 
 pub(crate) fn failure(error: &Error) -> FailureKind {
@@ -327,6 +330,7 @@ struct Sending<'a> {
     repeatable: bool,
     /// Whether idle connections are passed over.
     fresh: bool,
+    started: Instant,
 }
 
 impl Sending<'_> {
@@ -379,7 +383,7 @@ impl Sending<'_> {
         let idle = if own || self.fresh {
             None
         } else {
-            pool.take(endpoint.id(), self.repeatable)
+            pool.take(endpoint.id(), self.repeatable, self.started)
         };
         let connection = if let Some(connection) = idle {
             connection
@@ -398,7 +402,7 @@ impl Sending<'_> {
                 .max(2),
             keep: self.current.limits.idle_upstream_timeout,
         });
-        Box::pin(h1::client::exchange(connection, berth, request, terms)).await
+        h1::client::exchange(connection, berth, request, terms).await
     }
 
     async fn send_h2(

@@ -42,9 +42,11 @@ fn tokens(headers: &FieldList) -> impl Iterator<Item = &[u8]> {
         .filter(|token| !token.is_empty())
 }
 
-/// What `Connection` says of the connection itself.
-pub(crate) fn connection_options(headers: &FieldList) -> ConnectionOptions {
+/// Takes `Connection` apart: what it says of the connection itself, and the fields that it
+/// nominates.
+fn take_connection(headers: &mut FieldList) -> (ConnectionOptions, SmallVec<[HeaderName; 4]>) {
     let mut options = ConnectionOptions::default();
+    let mut nominated = SmallVec::new();
     for token in tokens(headers) {
         if token.eq_ignore_ascii_case(b"close") {
             options.close = true;
@@ -52,9 +54,14 @@ pub(crate) fn connection_options(headers: &FieldList) -> ConnectionOptions {
             options.keep_alive = true;
         } else if token.eq_ignore_ascii_case(b"upgrade") {
             options.upgrade = true;
+        } else if !token.eq_ignore_ascii_case(b"te")
+            && let Ok(name) = HeaderName::from_bytes(token)
+        {
+            nominated.push(name);
         }
     }
-    options
+    headers.remove(header::CONNECTION);
+    (options, nominated)
 }
 
 /// How long the sender keeps an idle connection, if it says so (`Keep-Alive: timeout=5`).
@@ -91,16 +98,12 @@ pub(crate) fn forwarded_client(headers: &FieldList, trusted: &CidrSet) -> Option
 
 /// Takes the hop-by-hop fields out of a request, the nominated ones first (RFC 9110 §7.6.1).
 pub(crate) fn strip_request(headers: &mut FieldList) -> Result<ConnectionOptions, Violation> {
-    let mut options = ConnectionOptions::default();
-    if headers.contains_key(header::CONNECTION) {
-        options = connection_options(headers);
-        for name in nominated(headers) {
-            if is_unnominable(&name) {
-                return Err(NOMINATED);
-            }
-            headers.remove(name);
+    let (options, nominated) = take_connection(headers);
+    for name in nominated {
+        if is_unnominable(&name) {
+            return Err(NOMINATED);
         }
-        headers.remove(header::CONNECTION);
+        headers.remove(name);
     }
     remove_where(headers, is_hop_by_hop);
     Ok(options)
@@ -125,16 +128,6 @@ fn is_hop_by_hop(name: &str) -> bool {
     names.contains(&name)
 }
 
-fn nominated(headers: &FieldList) -> SmallVec<[HeaderName; 4]> {
-    tokens(headers)
-        .filter(|token| {
-            let keeps = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
-            !keeps.iter().any(|word| token.eq_ignore_ascii_case(word))
-        })
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .collect()
-}
-
 /// Fields that a client must not be able to take away.
 fn is_unnominable(name: &HeaderName) -> bool {
     [
@@ -150,18 +143,17 @@ fn is_unnominable(name: &HeaderName) -> bool {
 }
 
 /// Takes the hop-by-hop fields out of a response (D-94), and those of the tunnel protocol (D-95).
-pub(crate) fn strip_response(headers: &mut FieldList) {
-    if headers.contains_key(header::CONNECTION) {
-        for name in nominated(headers) {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
+pub(crate) fn strip_response(headers: &mut FieldList) -> ConnectionOptions {
+    let (options, nominated) = take_connection(headers);
+    for name in nominated {
+        headers.remove(name);
     }
     remove_where(headers, |name| {
         let tunnel = ["cf-cloudflared-", "cf-int-", "cf-proxy-"];
         is_hop_by_hop(name)
             || (name.starts_with("cf-") && tunnel.iter().any(|family| name.starts_with(family)))
     });
+    options
 }
 
 fn remove_where(headers: &mut FieldList, wrong: impl Fn(&str) -> bool) {

@@ -221,8 +221,9 @@ impl Direction {
         if let (Some(from), Some(_)) = (source.tcp(), sink.tcp()) {
             self.consider_pipe();
             if let Some(pipe) = &mut self.pipe {
-                let moved =
-                    ready!(poll_splice(cx, from, Interest::READABLE, || pipe.splice_in(from)))?;
+                let moved = ready!(poll_splice(cx, from, Interest::READABLE, || {
+                    pipe.splice_in(from, usize::MAX)
+                }))?;
                 self.pipe_used = true;
                 return Poll::Ready(Ok(moved));
             }
@@ -268,7 +269,7 @@ fn end_of_sink(result: io::Result<()>) -> Result<(), Broken> {
 }
 
 /// Runs a system call on a socket when it is ready for it.
-fn poll_splice(
+pub(crate) fn poll_splice(
     cx: &mut Context<'_>,
     socket: &TcpStream,
     interest: Interest,

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use self::direction::poll_splice;
 use self::direction::{Broken, Direction};
 
 /// How long a pipe is kept without a byte: it goes back after one to two of these.

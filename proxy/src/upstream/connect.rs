@@ -70,7 +70,7 @@ async fn tcp(dial: &Dial<'_>, address: SocketAddr) -> Result<TcpStream, Error> {
         .map_err(|_| Error::ConnectTimeout)?
         .map_err(Error::Connect)?;
     keep(dial, &stream)?;
-    listen::tune(&stream, dial.limits.tcp_keep_alive);
+    listen::tune(&socket2::SockRef::from(&stream), dial.limits.tcp_keep_alive);
     Ok(stream)
 }
 

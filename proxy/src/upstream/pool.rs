@@ -106,11 +106,11 @@ const FRESH: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// An idle connection to the endpoint, the freshest first.
-    pub(crate) fn take(&self, endpoint: u32, repeatable: bool) -> Option<Connection> {
+    pub(crate) fn take(&self, endpoint: u32, repeatable: bool, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let berths = idle.get_mut(&endpoint)?;
         while let Some(candidate) = berths.pop() {
-            let age = candidate.since.elapsed();
+            let age = now.saturating_duration_since(candidate.since);
             if age < candidate.keep
                 && candidate.connection.is_quiet()
                 && (repeatable || age < FRESH)

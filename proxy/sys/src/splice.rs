@@ -58,10 +58,16 @@ impl Pipe {
         self.filled == 0
     }
 
-    /// Takes what the source has, without waiting; 0 is its end. Only for an empty pipe.
-    pub fn splice_in(&mut self, source: impl AsFd) -> io::Result<usize> {
+    /// How many bytes are under way.
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Takes what the source has, up to `most` bytes, without waiting; 0 is its end. Only for an
+    /// empty pipe.
+    pub fn splice_in(&mut self, source: impl AsFd, most: usize) -> io::Result<usize> {
         debug_assert!(self.is_empty(), "the pipe is filled only when it is empty");
-        let moved = splice(source, &self.write, self.capacity)?;
+        let moved = splice(source, &self.write, self.capacity.min(most))?;
         self.filled += moved;
         Ok(moved)
     }
@@ -174,7 +180,7 @@ mod tests {
             received
         });
         let mut pipe = Pipe::new(1024 * KIB).unwrap();
-        while block_until(|| pipe.splice_in(&source)) > 0 {
+        while block_until(|| pipe.splice_in(&source, usize::MAX)) > 0 {
             while !pipe.is_empty() {
                 block_until(|| pipe.splice_out(&sink));
             }
@@ -190,13 +196,13 @@ mod tests {
         let (mut client, source) = sockets();
         let (_server, sink) = sockets();
         let mut pipe = Pipe::new(64 * KIB).unwrap();
-        let idle = pipe.splice_in(&source).unwrap_err();
+        let idle = pipe.splice_in(&source, usize::MAX).unwrap_err();
         assert_eq!(idle.kind(), io::ErrorKind::WouldBlock);
         client.set_nonblocking(true).unwrap();
         let stuck = loop {
             let _ = client.write(&[1; 65536]);
             if pipe.is_empty() {
-                block_until(|| pipe.splice_in(&source));
+                block_until(|| pipe.splice_in(&source, usize::MAX));
             }
             if let Err(error) = pipe.splice_out(&sink) {
                 break error;
