@@ -193,6 +193,12 @@ const READERS: &[(&str, &str)] = &[
     ("proxy/src/h2/accept.rs", ":authority and host"),
     ("proxy/src/tls/hello/mod.rs", "SNI"),
     (
+        "proxy/src/policy/traffic/mirror.rs",
+        "the host that copies are sent to",
+    ),
+    ("proxy/src/trace/mod.rs", "the collector of spans"),
+    ("src/config/scalar/server.rs", "servers that are asked"),
+    (
         "proxy/src/tls/client.rs",
         "names of backends that are verified",
     ),

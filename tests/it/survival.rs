@@ -117,7 +117,7 @@ fn a_signal_at_a_bad_moment_ends_or_reloads_as_always() {
         (
             "a download",
             "web",
-            format!("GET /bytes/100000000 HTTP/1.1\r\n{head}\r\n").into(),
+            format!("GET /size/100000000 HTTP/1.1\r\n{head}\r\n").into(),
         ),
     ];
     for reloads in [false, true] {

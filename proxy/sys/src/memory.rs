@@ -175,7 +175,7 @@ mod tests {
                 Some(1_000_000),
             ),
             (v2, vec![("pods/one/memory.max", "max\n")], None),
-            (v1, vec![("memory.max", "5000\n")], None),
+            ("5:cpu:/x\n", vec![("memory.max", "5000\n")], None),
             ("", vec![("memory.max", "5000\n")], None),
         ]
         .into_iter()

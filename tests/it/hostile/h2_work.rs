@@ -85,55 +85,45 @@ fn resets_never_buy_more_work_than_streams_are_allowed() {
     let limits = "limits: {concurrentStreams: 20, resets: 100000, resetShareFrom: 1000000, \
                   pendingResets: 100000, localResets: 100000, glitchesBeforeDrain: 1000000, \
                   glitchesBeforeClose: 1000000, shutdownGrace: 0s}\n";
-    type Reset = fn(u32) -> Vec<u8>;
-    let resets: [(&str, Reset); 2] = [
-        ("reset", |stream| {
-            frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])
-        }),
-        ("made to reset", |stream| {
-            frame(WINDOW_UPDATE, 0, stream, &[0x7f, 255, 255, 255])
-        }),
-    ];
-    for (name, reset) in resets {
-        let backend = Counting::start();
-        let routes = format!(
-            "workers: 1\nroutes:\n- {{host: www.example.test, backends: [\"http://{}\"]}}\n{limits}",
-            backend.addr
-        );
-        let adit = site.run_with(DOORS, &routes);
-        let mut client = H2Raw::connect(adit.addr("prior"));
-        let mut next = 1;
-        for _ in 0..10 {
-            let streams: Vec<u32> = (0..STREAMS).map(|n| next + 2 * n).collect();
-            next += 2 * STREAMS;
-            let opened: Vec<u8> = streams
-                .iter()
-                .flat_map(|stream| get(*stream, "/"))
-                .collect();
-            client.send(opened);
-            let busy = || (backend.now.load(Ordering::Relaxed) == STREAMS as usize).then_some(());
-            eventually(name, busy);
-            // All of them over, and as many others, in one piece.
-            let mut both: Vec<u8> = streams.iter().flat_map(|stream| reset(*stream)).collect();
-            let more: Vec<u32> = (0..STREAMS).map(|n| next + 2 * n).collect();
-            next += 2 * STREAMS;
-            both.extend(more.iter().flat_map(|stream| get(*stream, "/")));
-            let before = backend.all.load(Ordering::Relaxed);
-            client.send(both);
-            let served = || {
-                let all = backend.all.load(Ordering::Relaxed);
-                (all >= before + STREAMS as usize).then_some(())
-            };
-            eventually(name, served);
-            let over: Vec<u8> = more.iter().flat_map(|stream| reset(*stream)).collect();
-            client.send(over);
-            let idle = || (backend.now.load(Ordering::Relaxed) == 0).then_some(());
-            eventually(name, idle);
-        }
-        let most = backend.most.load(Ordering::Relaxed);
-        assert!(most <= STREAMS as usize, "{name}: {most} at once");
-        adit.stop();
+    let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    let backend = Counting::start();
+    let routes = format!(
+        "workers: 1\nroutes:\n- {{host: www.example.test, backends: [\"http://{}\"]}}\n{limits}",
+        backend.addr
+    );
+    let adit = site.run_with(DOORS, &routes);
+    let mut client = H2Raw::connect(adit.addr("prior"));
+    let mut next = 1;
+    for _ in 0..10 {
+        let streams: Vec<u32> = (0..STREAMS).map(|n| next + 2 * n).collect();
+        next += 2 * STREAMS;
+        let opened: Vec<u8> = streams
+            .iter()
+            .flat_map(|stream| get(*stream, "/"))
+            .collect();
+        client.send(opened);
+        let busy = || (backend.now.load(Ordering::Relaxed) == STREAMS as usize).then_some(());
+        eventually("work on every stream", busy);
+        // All of them over, and as many others, in one piece.
+        let mut both: Vec<u8> = streams.iter().flat_map(|stream| reset(*stream)).collect();
+        let more: Vec<u32> = (0..STREAMS).map(|n| next + 2 * n).collect();
+        next += 2 * STREAMS;
+        both.extend(more.iter().flat_map(|stream| get(*stream, "/")));
+        let before = backend.all.load(Ordering::Relaxed);
+        client.send(both);
+        let served = || {
+            let all = backend.all.load(Ordering::Relaxed);
+            (all >= before + STREAMS as usize).then_some(())
+        };
+        eventually("work on as many others", served);
+        let over: Vec<u8> = more.iter().flat_map(|stream| reset(*stream)).collect();
+        client.send(over);
+        let idle = || (backend.now.load(Ordering::Relaxed) == 0).then_some(());
+        eventually("an end of all work", idle);
     }
+    let most = backend.most.load(Ordering::Relaxed);
+    assert!(most <= STREAMS as usize, "{most} at once");
+    adit.stop();
 }
 
 /// A backend that speaks HTTP/2 until it is asked for something.

@@ -165,6 +165,6 @@ fn a_client_that_stops_reading_is_reset() {
         one.addr()
     ));
     let mut client = Raw::connect(adit.addr("web"));
-    client.send("GET /bytes/50000000 HTTP/1.1\r\nHost: www.example.test\r\n\r\n");
+    client.send("GET /size/50000000 HTTP/1.1\r\nHost: www.example.test\r\n\r\n");
     eventually("a reset", || client.tcp().take_error().unwrap());
 }

@@ -204,7 +204,8 @@ fn a_server_decides_and_nobody_gets_in_without_its_word() {
         let lines = adit.access("AUT-04");
         (lines.len() == 8).then_some(lines)
     });
-    assert_eq!(refused[0]["status"], 401);
+    // Each worker writes its own lines.
+    assert!(refused.iter().any(|line| line["status"] == 401));
 }
 
 #[test]

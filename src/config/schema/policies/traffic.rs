@@ -23,7 +23,7 @@ pub(in super::super) static TRAFFIC: Table = Table {
             "Keeps a session at one backend by a cookie; a text alone means `cookie`.",
         )
         .default("none")
-        .example("{cookie: session, mode: persistent, maxAge: 2d}"),
+        .example("{cookie: session, mode: persistent, maxAge: 48h}"),
     ],
     includes: &[],
     planned: &[("affinity", "the key is `sticky`")],
@@ -153,7 +153,7 @@ static STICKY: Table = Table {
             "`Max-Age` of the cookie.",
         )
         .default("none: until the browser ends")
-        .example("2d"),
+        .example("48h"),
         key(
             "expires",
             Kind::Duration {
@@ -163,7 +163,7 @@ static STICKY: Table = Table {
             "`Expires` of the cookie, from when it is written.",
         )
         .default("none")
-        .example("2d"),
+        .example("48h"),
         key(
             "sameSite",
             Kind::Word(&["strict", "lax", "none"]),

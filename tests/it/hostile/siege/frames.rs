@@ -136,7 +136,7 @@ fn crumbs(n: u32) -> Vec<u8> {
 }
 
 fn stalled() -> Vec<u8> {
-    let requests = many(0, 50, |n| get(stream(n), END_STREAM, "/bytes/10000000"));
+    let requests = many(0, 50, |n| get(stream(n), END_STREAM, "/size/10000000"));
     // No window for any stream.
     [preface(&[(4, 0)]), requests].concat()
 }

@@ -45,7 +45,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "slow readers",
         door: "web",
         deadline: Duration::from_secs(35),
-        opening: b"GET /bytes/20000000 HTTP/1.1\r\nHost: www.example.test\r\n\r\n",
+        opening: b"GET /size/20000000 HTTP/1.1\r\nHost: www.example.test\r\n\r\n",
         drip: b"",
     },
     Kind {
