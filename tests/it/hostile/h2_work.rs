@@ -51,9 +51,9 @@ impl Counting {
             while !stop.load(Ordering::Relaxed) {
                 let fresh = listener.accept().ok();
                 // Whoever was accepted came after everything that was closed before.
-                running.retain_mut(|stream| {
-                    matches!(stream.read(&mut [0; 4096]), Ok(1..))
-                        || matches!(stream.read(&mut [0; 4096]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+                running.retain_mut(|stream| match stream.read(&mut [0; 4096]) {
+                    Ok(read) => read > 0,
+                    Err(error) => error.kind() == ErrorKind::WouldBlock,
                 });
                 if let Some((stream, _)) = fresh {
                     stream.set_nonblocking(true).unwrap();
