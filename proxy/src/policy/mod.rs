@@ -1,7 +1,7 @@
 //! Policies of routes: what happens to a request beside being forwarded.
 //!
 //! [`Plan`] is compiled with the snapshot: a flat list of steps in the order of the route's profile
-//! ([`Stage`]), then what is done to the response. [`serve`] walks it. A [`Step`] lets the request
+//! ([`step::Stage`]), then what is done to the response. [`serve()`] walks it. A [`step::Step`] lets the request
 //! go on, changes it, or answers it; whatever answers, the response stage follows. A route without
 //! policies has no plan, and pays for one comparison. `explain` asks the same steps.
 

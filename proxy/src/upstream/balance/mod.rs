@@ -35,7 +35,7 @@ pub struct Choice<'a> {
 /// Where a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// At this place of the ring ([`crate::upstream::sessions`]).
+    /// At this place of the ring (`crate::upstream::sessions`).
     Ring(u32),
     /// At the endpoint with this id.
     Endpoint(u32),
