@@ -263,7 +263,6 @@ fn nothing_older_than_its_known_holes_is_locked() {
     }
 }
 
-/// Acceptance: 48
 #[test]
 fn the_service_is_as_closed_as_we_say() {
     let output = Command::new("systemd-analyze")

@@ -153,7 +153,6 @@ fn adit_output(arguments: &[&str]) -> Vec<u8> {
     [output.stdout, output.stderr].concat()
 }
 
-/// Acceptance: 48
 #[test]
 fn what_is_written_can_be_read_by_its_owner_alone() {
     let site = Site::new();

@@ -76,6 +76,9 @@ impl Drop for Counting {
     }
 }
 
+/// Resets by the client: each ends its work before another takes the place. Resets that a client
+/// provokes are not part of this.
+///
 /// Acceptance: 38
 #[test]
 fn resets_never_buy_more_work_than_streams_are_allowed() {
